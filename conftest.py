@@ -1,0 +1,45 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Makes plain ``pytest`` work from a checkout at any path.
+
+After this file is loaded ``ansible_collections.keyturn.ecs`` imports from the checkout and ``tests/simulator`` is the
+package ``simulator``. The fixture `collections_path` is for the ``ansible-playbook`` processes that tests start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
+
+import collection_tree  # noqa: E402
+
+# "ci" gives the same examples on every run and never fails for a slow machine; "search" looks for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_TREE = tempfile.TemporaryDirectory(prefix="keyturn-tree-")
+collection_tree.link(Path(_TREE.name).resolve())
+
+if "ansible_collections" not in sys.modules:  # ansible-test has a finder of its own
+    from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+
+    _AnsibleCollectionFinder(paths=[str(Path(_TREE.name).resolve())])._install()
+
+
+@pytest.fixture(scope="session")
+def collections_path() -> str:
+    """A folder whose ``ansible_collections/keyturn/ecs`` is this checkout: the value for ANSIBLE_COLLECTIONS_PATH."""
+    return str(Path(_TREE.name).resolve())
+
+
+def pytest_unconfigure() -> None:
+    _TREE.cleanup()

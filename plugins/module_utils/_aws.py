@@ -1,0 +1,435 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Options to AWS clients: credentials, assumed roles, retries, raw answers, errors in our words.
+
+The only file that knows boto3 and botocore. Options, aliases and environment variables are those of amazon.aws.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.common.parameters import env_fallback
+
+from ._errors import AccessDeniedError, AwsError, KeyturnError, NotSupportedError
+from ._scrub import Scrubber
+
+try:
+    import boto3
+    import botocore.config
+    import botocore.credentials
+    import botocore.exceptions
+    import botocore.session
+
+    HAS_BOTO3 = True
+except ImportError:
+    HAS_BOTO3 = False
+
+COLLECTION_VERSION = "0.1.0"
+MINIMUM_BOTOCORE = (1, 34, 0)
+
+# One call is tried for some minutes: ECS registers one revision a second in an account, and a fleet queues for it.
+MAX_ATTEMPTS = 40
+MAX_BACKOFF = 20.0
+
+CONNECTION_SPEC: dict[str, dict[str, Any]] = {
+    "access_key": {
+        "type": "str",
+        "aliases": ["aws_access_key_id", "aws_access_key"],
+        "fallback": (env_fallback, ["AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY"]),
+        "no_log": False,
+    },
+    "secret_key": {
+        "type": "str",
+        "aliases": ["aws_secret_access_key", "aws_secret_key"],
+        "fallback": (env_fallback, ["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"]),
+        "no_log": True,
+    },
+    "session_token": {
+        "type": "str",
+        "aliases": ["aws_session_token"],
+        "fallback": (env_fallback, ["AWS_SESSION_TOKEN"]),
+        "no_log": True,
+    },
+    "profile": {
+        "type": "str",
+        "aliases": ["aws_profile"],
+        "fallback": (env_fallback, ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]),
+    },
+    "endpoint_url": {
+        "type": "str",
+        "aliases": ["aws_endpoint_url"],
+        "fallback": (env_fallback, ["AWS_URL"]),
+    },
+    "aws_ca_bundle": {"type": "path", "fallback": (env_fallback, ["AWS_CA_BUNDLE"])},
+    "validate_certs": {"type": "bool", "default": True},
+    "aws_config": {"type": "dict"},
+    "debug_botocore_endpoint_logs": {
+        "type": "bool",
+        "default": False,
+        "fallback": (env_fallback, ["ANSIBLE_DEBUG_BOTOCORE_LOGS"]),
+    },
+    "region": {
+        "type": "str",
+        "aliases": ["aws_region"],
+        "fallback": (env_fallback, ["AWS_REGION", "AWS_DEFAULT_REGION"]),
+    },
+    "assume_role_arn": {"type": "str"},
+    "assume_role_external_id": {"type": "str"},
+    "assume_role_session_name": {"type": "str", "default": "keyturn-ecs"},
+}
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized"}
+_UNSUPPORTED = {"UnsupportedFeatureException", "UnknownOperationException", "InvalidAction", "NotImplemented"}
+_BAD_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_THROTTLED = {
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+}
+_ACTION_IN_MESSAGE = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z]+)")
+
+
+class _SharedLoader:
+    """One botocore data loader for a process and its forks: service models and endpoint rules are parsed once."""
+
+    @functools.cached_property
+    def loader(self) -> Any:
+        return botocore.session.Session().get_component("data_loader")
+
+
+_shared = _SharedLoader()
+
+
+def warm(*services: str) -> None:
+    """Parse what clients of ``services`` need, so that forked workers inherit it. Opens no connection."""
+    if HAS_BOTO3:
+        session = _new_session(None)
+        for service in services:
+            session.client(
+                service,
+                region_name="us-east-1",
+                aws_access_key_id="-",
+                aws_secret_access_key="-",
+                aws_session_token="-",
+            )
+
+
+def _new_session(profile: str | None, *static: Any) -> Any:
+    """Make a session on the shared loader; ``static`` is access key, secret key and session token, where given."""
+    core = botocore.session.Session(profile=profile)
+    core.register_component("data_loader", _shared.loader)
+    if any(static):
+        core.set_credentials(*static)
+    return boto3.session.Session(botocore_session=core)
+
+
+def _config(options: Mapping[str, Any], once: bool) -> Any:
+    """Merge the operator's ``aws_config`` over ours; a call that is sent once keeps our retries."""
+    ours: Any = {"mode": "standard", "total_max_attempts": 1 if once else MAX_ATTEMPTS}
+    base = botocore.config.Config(user_agent_extra=f"keyturn.ecs/{COLLECTION_VERSION}", retries=ours)
+    try:
+        merged = base.merge(botocore.config.Config(**options))
+    except (TypeError, botocore.exceptions.BotoCoreError) as error:
+        raise KeyturnError(f"aws_config: {error}") from None
+    return merged.merge(botocore.config.Config(retries=ours)) if once else merged
+
+
+class Aws:
+    """Calls to AWS with one set of connection options.
+
+    Args:
+        options: validated options of :data:`CONNECTION_SPEC`; empty strings count as not given.
+        scrub: takes values out of what AWS says before it becomes one of our messages.
+
+    Raises:
+        KeyturnError: options contradict each other, a library or the Region is missing.
+    """
+
+    def __init__(self, options: Mapping[str, Any], scrub: Scrubber | None = None) -> None:
+        _check_libraries()
+        self._options = {name: options.get(name) or None for name in CONNECTION_SPEC}
+        self._options["validate_certs"] = options.get("validate_certs", True)
+        self.scrub = scrub or Scrubber()
+        self.scrub.add(self._options["secret_key"], self._options["session_token"])
+        self.calls: list[str] = []
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._raw: Any = None
+        self._body: tuple[str, dict[str, Any]] | None = None
+        self._session = self._make_session()
+        self.region: str = self._options["region"] or self._session.region_name or ""
+        if not self.region:
+            raise KeyturnError(
+                "No AWS Region is known: set the region option, AWS_REGION, or a Region in the profile's configuration."
+            )
+        if self._options["assume_role_arn"]:
+            self._assume_role()
+
+    def call(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any]:
+        """Call an operation and return botocore's parsed answer.
+
+        Args:
+            service: botocore's name, ``ecs``.
+            operation: the API's name, ``UpdateService``.
+            on: what the call is about, for the message of an error: ``service web in cluster prod``.
+            params: the request.
+
+        Raises:
+            AccessDeniedError, NotSupportedError, AwsError: with the call's name, what it was on, and what to do.
+        """
+        return self._call(service, operation, on, params, once=False)
+
+    def call_raw(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any]:
+        """Call an operation and return the answer's JSON as it came, unknown members included."""
+        self._raw = None
+        parsed = self._call(service, operation, on, params, once=False)
+        return self._raw_or(parsed)
+
+    def call_once(
+        self, service: str, operation: str, on: str, /, body: dict[str, Any] | None = None, **params: Any
+    ) -> dict[str, Any]:
+        """Like :meth:`call_raw`, for calls that must not be repeated blindly: only refusals by throttling are retried.
+
+        Args:
+            body: the JSON to send instead of what botocore makes of ``params``, when it holds members botocore does
+            not know.
+
+        Raises:
+            AwsError: with ``outcome_unknown`` when AWS may have carried it out.
+        """
+        self._raw, self._body = None, (operation, body) if body is not None else None
+        try:
+            parsed = self._call(service, operation, on, params, once=True)
+        finally:
+            self._body = None
+        return self._raw_or(parsed)
+
+    def split_known(
+        self, service: str, operation: str, data: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Split ``data`` by the installed botocore's model of the operation's request.
+
+        Returns:
+            What the model knows, and the paths (``containerDefinitions[0].x``) of what it does not.
+        """
+        unknown: list[str] = []
+        shape = self._client(service, once=False).meta.service_model.operation_model(operation).input_shape
+        return _known_part(data, shape, "", unknown), tuple(unknown)
+
+    def output_members(self, service: str, operation: str, member: str) -> frozenset[str]:
+        """Names that the installed botocore's model knows below ``member`` of an operation's answer."""
+        shape = self._client(service, once=False).meta.service_model.operation_model(operation).output_shape
+        return frozenset(shape.members[member].members)
+
+    def _raw_or(self, parsed: dict[str, Any]) -> dict[str, Any]:
+        return self._raw if isinstance(self._raw, dict) else parsed
+
+    def _call(self, service: str, operation: str, on: str, params: dict[str, Any], once: bool) -> dict[str, Any]:
+        client = self._client(service, once)
+        method = getattr(client, botocore.xform_name(operation), None)
+        if method is None:
+            raise NotSupportedError(
+                f"The installed botocore {botocore.__version__} does not know {service}:{operation}; upgrade boto3.",
+                operation=f"{service}:{operation}",
+                code="UnknownOperation",
+            )
+        try:
+            answer: dict[str, Any] = method(**params)
+        except botocore.exceptions.ClientError as error:
+            raise self._from_answer(error, service, operation, on) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise self._from_botocore(error, service, operation, on) from None
+        return answer
+
+    def _client(self, service: str, once: bool) -> Any:
+        key = (service, once)
+        if key not in self._clients:
+            self._clients[key] = self._new_client(self._session, service, once)
+        return self._clients[key]
+
+    def _new_client(self, session: Any, service: str, once: bool = False, **credentials: Any) -> Any:
+        options = self._options
+        try:
+            client = session.client(
+                service,
+                region_name=self.region,
+                endpoint_url=options["endpoint_url"],
+                verify=options["aws_ca_bundle"] if options["validate_certs"] else False,
+                config=_config(options["aws_config"] or {}, once),
+                **credentials,
+            )
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise KeyturnError(f"No client for {service} can be made: {self.scrub.text(str(error))}") from None
+        events, name = client.meta.events, client.meta.service_model.service_id.hyphenize()
+        events.register(f"before-call.{name}", self._before_call)
+        events.register(f"response-received.{name}", self._keep_raw)
+        events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, throttled=once))
+        return client
+
+    def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
+        self.calls.append(f"{model.service_model.service_name}:{model.name}")
+        if self._body is not None and self._body[0] == model.name:
+            params["body"] = json.dumps(self._body[1]).encode("utf-8")
+
+    def _keep_raw(self, response_dict: Mapping[str, Any] | None, **_more: Any) -> None:
+        body = response_dict.get("body") if response_dict else None
+        if isinstance(body, bytes) and body[:1] == b"{":
+            self._raw = json.loads(body)
+
+    def _make_session(self) -> Any:
+        options = self._options
+        static = {name: options[name] for name in ("access_key", "secret_key", "session_token")}
+        if options["profile"] and any(static.values()):
+            raise KeyturnError(
+                "profile and access_key/secret_key/session_token are mutually exclusive, wherever they come from "
+                "(options, module_defaults, AWS_PROFILE, AWS_ACCESS_KEY_ID): give one of them."
+            )
+        if any(static.values()) and not (options["access_key"] and options["secret_key"]):
+            raise KeyturnError("access_key and secret_key belong together: give both, or neither.")
+        try:
+            session = _new_session(options["profile"], *static.values())
+            # Resolving the Region reads the configuration files: a profile that does not exist is told here.
+            _ = session.region_name
+        except botocore.exceptions.BotoCoreError as error:
+            raise KeyturnError(f"The AWS configuration cannot be used: {self.scrub.text(str(error))}") from None
+        return session
+
+    def _assume_role(self) -> None:
+        """Replace the session's credentials by the role's: fetched at the first call, renewed before they expire."""
+        options, source = self._options, self._session
+        role: Any = options["assume_role_arn"]
+        credentials = source.get_credentials()
+        if credentials is None:
+            raise self._from_botocore(botocore.exceptions.NoCredentialsError(), "sts", "AssumeRole", "the role")
+        extra = {"RoleSessionName": options["assume_role_session_name"] or "keyturn-ecs"}
+        if options["assume_role_external_id"]:
+            extra["ExternalId"] = options["assume_role_external_id"]
+
+        def sts(service: str, **static: Any) -> Any:
+            return self._new_client(source, service, **static)
+
+        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+            client_creator=sts, source_credentials=credentials, role_arn=role, extra_args=extra
+        )
+        self._session = _new_session(None)
+        self._session._session._credentials = botocore.credentials.DeferredRefreshableCredentials(
+            method="assume-role", refresh_using=fetcher.fetch_credentials
+        )
+
+    def _from_answer(self, error: Any, service: str, operation: str, on: str) -> AwsError:
+        """Turn an error that AWS answered into ours."""
+        answer = error.response.get("Error", {})
+        code, text = str(answer.get("Code", "")), self.scrub.text(str(answer.get("Message", "")))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if error.operation_name == "AssumeRole" and operation != "AssumeRole":
+            service, operation, on = (
+                "sts",
+                "AssumeRole",
+                f"role {self._options['assume_role_arn']} (for {service}:{operation})",
+            )
+        call = f"{service}:{operation}"
+        if code in _DENIED:
+            named = _ACTION_IN_MESSAGE.search(text)
+            permission = named.group(1) if named else call
+            return AccessDeniedError(
+                f"{call} on {on} was denied: allow {permission} to the caller. AWS says: {text}",
+                permission=permission,
+                operation=call,
+                code=code,
+            )
+        if code in _UNSUPPORTED:
+            return NotSupportedError(f"{call} on {on} is not supported there: {text}", operation=call, code=code)
+        advice = ""
+        if code in _BAD_CREDENTIALS:
+            advice = " The credentials are expired or wrong: renew them and run again."
+        elif code in _THROTTLED:
+            advice = " The account's request limit stayed exhausted for minutes: run fewer environments at once."
+        return AwsError(
+            f"{call} on {on} failed: {code}: {text}{advice}", operation=call, code=code, outcome_unknown=status >= 500
+        )
+
+    def _from_botocore(self, error: Exception, service: str, operation: str, on: str) -> AwsError:
+        """Turn an error that botocore raised without an answer into ours. Its text may hold parameters."""
+        call, code = f"{service}:{operation}".rstrip(":"), type(error).__name__
+        text = self.scrub.text(str(error))
+        if isinstance(error, botocore.exceptions.ParamValidationError):
+            text = "a parameter is not what the API takes: " + _paths_only(text)
+        elif isinstance(error, botocore.exceptions.NoCredentialsError):
+            text = (
+                "no AWS credentials were found: set profile, access_key and secret_key, or run where a role is attached"
+            )
+        lost = isinstance(error, (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError))
+        connected = not isinstance(
+            error, (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
+        )
+        return AwsError(
+            f"{call} on {on} failed: {code}: {text}", operation=call, code=code, outcome_unknown=lost and connected
+        )
+
+
+def _check_libraries() -> None:
+    if not HAS_BOTO3:
+        raise KeyturnError(missing_required_lib("boto3 and botocore"))
+    version = tuple(int(part) for part in re.findall(r"\d+", botocore.__version__)[:3])
+    if version < MINIMUM_BOTOCORE:
+        wanted = ".".join(str(part) for part in MINIMUM_BOTOCORE)
+        raise KeyturnError(f"botocore {botocore.__version__} is too old: {wanted} or newer is needed; upgrade boto3.")
+
+
+def _retry_refused(
+    response: Any,
+    attempts: int,
+    throttled: bool,
+    uniform: Callable[[float, float], float] = random.uniform,
+    **_more: Any,
+) -> float | None:
+    """Say after how many seconds a call that AWS refused is tried again; None for not at all.
+
+    Covers what botocore's own retries pass over: two writers registering in one family at once, which ECS tells with a
+    ClientException that only its message tells from others; and, for calls that are sent once, throttling.
+    """
+    error = response[1].get("Error", {}) if response else {}
+    code, message = error.get("Code", ""), error.get("Message", "")
+    refused = "Too many concurrent attempts" in message or (throttled and code in _THROTTLED)
+    if not refused or attempts >= MAX_ATTEMPTS:
+        return None
+    return uniform(0.0, min(2.0 ** (attempts - 1), MAX_BACKOFF))
+
+
+def _known_part(data: Any, shape: Any, path: str, unknown: list[str]) -> Any:
+    """Return the part of ``data`` that ``shape`` models, and append the paths of the rest to ``unknown``."""
+    if shape.type_name == "structure" and isinstance(data, Mapping):
+        known = {}
+        for name, value in data.items():
+            below = f"{path}.{name}" if path else name
+            if name in shape.members:
+                if value is not None:
+                    known[name] = _known_part(value, shape.members[name], below, unknown)
+            else:
+                unknown.append(below)
+        return known
+    if shape.type_name == "list" and isinstance(data, list):
+        return [_known_part(item, shape.member, f"{path}[{index}]", unknown) for index, item in enumerate(data)]
+    return data
+
+
+def _paths_only(text: str) -> str:
+    """Keep of botocore's validation report what names a parameter, not what it holds."""
+    return "; ".join(sorted(set(re.findall(r"(?:parameter|for) ([A-Za-z][\w.\[\]]*)", text)))) or "unnamed"

@@ -1,0 +1,184 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What both sides, the rotation and the rollout, read of ECS: names, services, deployments.
+
+Follows https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ._aws import Aws
+from ._errors import KeyturnError
+
+
+def last_part(name_or_arn: str) -> str:
+    """Return what stands after an ARN's last slash: the name of a service, ``family:revision`` of a task definition."""
+    return name_or_arn.rsplit("/", 1)[-1]
+
+
+def revision_number(task_definition: str) -> int:
+    """Return 42 for ``arn:aws:ecs:…:task-definition/api:42`` or ``api:42``; 0 where no number stands."""
+    tail = last_part(task_definition).rpartition(":")[2]
+    return int(tail) if tail.isdigit() else 0
+
+
+def family_of(task_definition: str) -> str:
+    """Return ``api`` for ``arn:aws:ecs:…:task-definition/api:42``, ``api:42`` or ``api``."""
+    return last_part(task_definition).partition(":")[0]
+
+
+def same_task_definition(one: str, other: str) -> bool:
+    """Tell whether two names, each an ARN or ``family:revision``, mean the same revision."""
+    return one == other or (
+        last_part(one) == last_part(other) and not (one.startswith("arn:") and other.startswith("arn:"))
+    )
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One entry of ``service.deployments``. Counts are tasks; ``created_at`` is epoch seconds."""
+
+    id: str
+    status: str  # PRIMARY, ACTIVE, INACTIVE
+    task_definition: str
+    desired: int
+    pending: int
+    running: int
+    failed: int
+    rollout_state: str | None  # None: CODE_DEPLOY, EXTERNAL, or behind a Classic Load Balancer
+    reason: str
+    created_at: float | None
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Deployment:
+        return cls(
+            id=answer.get("id", ""),
+            status=answer.get("status", ""),
+            task_definition=answer.get("taskDefinition", ""),
+            desired=answer.get("desiredCount", 0),
+            pending=answer.get("pendingCount", 0),
+            running=answer.get("runningCount", 0),
+            failed=answer.get("failedTasks", 0),
+            rollout_state=answer.get("rolloutState") or None,
+            reason=answer.get("rolloutStateReason") or "",
+            created_at=epoch(answer.get("createdAt")),
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of ``service.events``."""
+
+    id: str
+    created_at: float | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """What DescribeServices says of one service, as far as a rotation needs it."""
+
+    arn: str
+    name: str
+    cluster: str
+    status: str
+    task_definition: str
+    controller: str  # ECS, CODE_DEPLOY, EXTERNAL
+    scheduling: str  # REPLICA, DAEMON
+    strategy: str  # ROLLING, BLUE_GREEN, LINEAR, CANARY
+    desired: int
+    running: int
+    pending: int
+    minimum_percent: int
+    maximum_percent: int
+    breaker: bool
+    breaker_rollback: bool
+    current_service_deployment: str | None
+    deployments: tuple[Deployment, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def primary(self) -> Deployment | None:
+        """The deployment that ECS moves towards."""
+        return next((deployment for deployment in self.deployments if deployment.status == "PRIMARY"), None)
+
+    def deployment(self, deployment_id: str) -> Deployment | None:
+        """The deployment with this id, while the service still lists it."""
+        return next((deployment for deployment in self.deployments if deployment.id == deployment_id), None)
+
+    @property
+    def deploying(self) -> bool:
+        """True while ECS is still moving towards the PRIMARY deployment.
+
+        Without a rolloutState (Classic Load Balancer) the counts say so, as the ``services-stable`` waiter does.
+        """
+        primary = self.primary
+        if primary is None:
+            return False
+        if primary.rollout_state is not None:
+            return primary.rollout_state == "IN_PROGRESS"
+        return len(self.deployments) > 1 or primary.running != primary.desired
+
+    @classmethod
+    def parse(cls, answer: Mapping[str, Any]) -> Service:
+        config = answer.get("deploymentConfiguration") or {}
+        breaker = config.get("deploymentCircuitBreaker") or {}
+        daemon = answer.get("schedulingStrategy") == "DAEMON"
+        return cls(
+            arn=answer.get("serviceArn", ""),
+            name=answer.get("serviceName") or last_part(answer.get("serviceArn", "")),
+            cluster=last_part(answer.get("clusterArn", "")),
+            status=answer.get("status", ""),
+            task_definition=answer.get("taskDefinition") or "",
+            controller=(answer.get("deploymentController") or {}).get("type", "ECS"),
+            scheduling=answer.get("schedulingStrategy") or "REPLICA",
+            strategy=config.get("strategy") or "ROLLING",
+            desired=answer.get("desiredCount", 0),
+            running=answer.get("runningCount", 0),
+            pending=answer.get("pendingCount", 0),
+            minimum_percent=config.get("minimumHealthyPercent", 0 if daemon else 100),
+            maximum_percent=config.get("maximumPercent", 100 if daemon else 200),
+            breaker=bool(breaker.get("enable")),
+            breaker_rollback=bool(breaker.get("enable") and breaker.get("rollback")),
+            current_service_deployment=answer.get("currentServiceDeployment") or None,
+            deployments=tuple(Deployment.parse(entry) for entry in answer.get("deployments") or ()),
+            events=tuple(
+                Event(entry.get("id", ""), epoch(entry.get("createdAt")), entry.get("message", ""))
+                for entry in answer.get("events") or ()
+            ),
+        )
+
+
+def epoch(time: datetime | None) -> float | None:
+    """Return a botocore timestamp as epoch seconds."""
+    return time.timestamp() if time is not None else None
+
+
+def describe_service(aws: Aws, cluster: str, service: str) -> Service:
+    """Read one service.
+
+    Raises:
+        KeyturnError: there is no such service, or it is being deleted.
+        AwsError: the call failed; ClusterNotFoundException among the codes.
+    """
+    on = f"service {last_part(service)} in cluster {last_part(cluster)}"
+    answer = aws.call("ecs", "DescribeServices", on, cluster=cluster, services=[service])
+    if not answer.get("services"):
+        reasons = ", ".join(str(failure.get("reason", "")) for failure in answer.get("failures") or ()) or "MISSING"
+        raise KeyturnError(
+            f"There is no {on} in Region {aws.region} (ECS says {reasons}): check cluster, service, region and the "
+            "account."
+        )
+    found = Service.parse(answer["services"][0])
+    if found.status and found.status != "ACTIVE":
+        raise KeyturnError(
+            f"The {on} is {found.status}: it is deleted or being deleted, and nothing can be deployed to it."
+        )
+    return found

@@ -1,0 +1,245 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Take one snapshot: the service, the deployment's record, the tasks. Each source may be denied or missing.
+
+Follows API_DescribeServices, API_DescribeServiceDeployments, API_ListTasks and API_DescribeTasks of
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .._aws import Aws
+from .._ecs import Service, describe_service, last_part, same_task_definition
+from .._errors import AccessDeniedError, AwsError, NotSupportedError
+from .snapshot import Record, Snapshot, Target, Task
+
+T = TypeVar("T")
+
+# What ECS answers when something is not there, or not there yet.
+_NOT_THERE = {"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"}
+DESCRIBE_TASKS_BATCH = 100
+DESCRIBE_RECORDS_BATCH = 20
+
+
+class Observer:
+    """Looks at one service. Keeps what does not change between polls, and which source was refused."""
+
+    def __init__(self, aws: Aws, cluster: str, service: str) -> None:
+        self._aws = aws
+        self._cluster = cluster
+        self._service = service
+        self._refused: dict[str, str] = {}
+        self._record_arn = ""
+        self._ids: set[str] = set()
+        self._checks: dict[str, tuple[str, ...] | None] = {}
+        self._tasks: tuple[Task, ...] | None = None
+        self._tasks_read_for: object = None
+        self._guessed_record = False
+        self._read_first: Service | None = None
+
+    def first(self, deployment_id: str, task_definition: str) -> Target:
+        """Fill in what the operator did not say: the running deployment, or the named one's revision."""
+        service = self._read_first = self.service()
+        if not deployment_id:
+            deployment_id = self._deployment_of(service, task_definition)
+        if not task_definition:
+            mine = service.deployment(deployment_id)
+            task_definition = mine.task_definition if mine else self._deployed_by(service, deployment_id)
+        return Target(service.cluster or last_part(self._cluster), service.name, deployment_id, task_definition)
+
+    def service(self) -> Service:
+        """Read the service.
+
+        Raises:
+            KeyturnError: it is gone, or DescribeServices, the least that a wait needs, is denied.
+        """
+        service = describe_service(self._aws, self._cluster, self._service)
+        self._ids.update(deployment.id for deployment in service.deployments)
+        return service
+
+    def look(self, target: Target, at: float, verify: Callable[[Snapshot], bool]) -> Snapshot:
+        """Take a snapshot.
+
+        Args:
+            verify: tells by service and record whether the tasks have to be read although no count moved.
+        """
+        service, self._read_first = self._read_first or self.service(), None
+        record = self._ask("service deployment", lambda: self._find_record(service, target), None)
+        snapshot = Snapshot(at, service, record, self._tasks, self._health_checked(target), ())
+        counts = (
+            tuple((e.id, e.desired, e.pending, e.running, e.failed, e.rollout_state) for e in service.deployments),
+        )
+        if counts != self._tasks_read_for or verify(snapshot):
+            self._tasks = self._ask("tasks", self._read_tasks, None)
+            self._tasks_read_for = counts
+        return Snapshot(at, service, record, self._tasks, snapshot.health_checked, self._unverified(service, record))
+
+    def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:
+        """Read a source that may be denied or missing; once refused it is not asked again."""
+        if source in self._refused:
+            return otherwise
+        try:
+            return read()
+        except (AccessDeniedError, NotSupportedError) as error:
+            self._refused[source] = error.msg
+            return otherwise
+        except AwsError as error:
+            if error.code in _NOT_THERE:
+                return otherwise
+            raise
+
+    def _unverified(self, service: Service, record: Record | None) -> tuple[str, ...]:
+        lines = [f"{source}: {why}" for source, why in self._refused.items()]
+        if record is None and "service deployment" not in self._refused:
+            lines.append(
+                "service deployment: ECS lists none for this deployment; judged by DescribeServices' rolloutState"
+            )
+        if self._guessed_record:
+            lines.append(
+                "service deployment: matched by its task definition, since its id does not name the deployment"
+            )
+        if self._tasks and any(task.live and not task.started_by.startswith("ecs-svc/") for task in self._tasks):
+            lines.append("tasks: startedBy does not name a deployment; told apart by their task definition")
+        primary = service.primary
+        if primary is not None and primary.rollout_state is None and record is None:
+            lines.append("rolloutState: ECS gives none for this service; judged by task counts")
+        return tuple(lines)
+
+    # The record
+
+    def _find_record(self, service: Service, target: Target) -> Record | None:
+        if self._record_arn:
+            return next(iter(self._records([self._record_arn])), None)
+        current = service.current_service_deployment
+        found = self._matching(self._records([current]), target) if current else None
+        if found is None:
+            found = self._matching(self._records(self._listed()), target)
+        if found is not None:
+            self._record_arn = found.arn
+        return found
+
+    def _listed(self) -> list[str]:
+        on = f"service {last_part(self._service)}"
+        answer = self._aws.call("ecs", "ListServiceDeployments", on, cluster=self._cluster, service=self._service)
+        return [str(entry["serviceDeploymentArn"]) for entry in answer.get("serviceDeployments") or ()]
+
+    def _records(self, arns: list[str]) -> list[Record]:
+        on = f"service deployments of {last_part(self._service)}"
+        newest = arns[:DESCRIBE_RECORDS_BATCH]
+        if not newest:
+            return []
+        answer = self._aws.call("ecs", "DescribeServiceDeployments", on, serviceDeploymentArns=newest)
+        return [Record.parse(entry) for entry in answer.get("serviceDeployments") or ()]
+
+    def _matching(self, records: list[Record], target: Target) -> Record | None:
+        """The record of the deployment: its target revision's ARN ends in the deployment's number.
+
+        Where ARNs do not end so, on an endpoint that is not AWS's, the newest record of the same task definition.
+        """
+        number = target.deployment_id.rpartition("/")[2]
+        mine = next((record for record in records if number and last_part(record.target) == number), None)
+        numbers = {deployment_id.rpartition("/")[2] for deployment_id in self._ids}
+        if mine or not target.task_definition or any(last_part(record.target) in numbers for record in records):
+            return mine
+        guessed = self._newest_of(records, target.task_definition)
+        self._guessed_record = guessed is not None
+        return guessed
+
+    def _newest_of(self, records: list[Record], task_definition: str) -> Record | None:
+        """The newest record that deploys this task definition."""
+        deployed = self._definitions_of([record.target for record in records if record.target])
+        same = [record for record in records if same_task_definition(deployed.get(record.target, ""), task_definition)]
+        return max(same, key=lambda record: record.created_at or 0.0, default=None)
+
+    def _definitions_of(self, revision_arns: list[str]) -> dict[str, str]:
+        """Task definitions by ARN of the service revision that names them."""
+        if not revision_arns:
+            return {}
+        on = f"service revisions of {last_part(self._service)}"
+        answer = self._aws.call("ecs", "DescribeServiceRevisions", on, serviceRevisionArns=revision_arns)
+        return {
+            entry["serviceRevisionArn"]: entry.get("taskDefinition", "")
+            for entry in answer.get("serviceRevisions") or ()
+        }
+
+    def _deployment_of(self, service: Service, task_definition: str) -> str:
+        """Id of the newest deployment of a revision (of any, without one); empty when there never was one."""
+        listed = [
+            entry
+            for entry in service.deployments
+            if not task_definition or same_task_definition(entry.task_definition, task_definition)
+        ]
+        primary = service.primary
+        if primary in listed and primary is not None:
+            return primary.id
+        if listed:
+            return max(listed, key=lambda entry: entry.created_at or 0.0).id
+        over = self._ask(
+            "service deployment", lambda: self._newest_of(self._records(self._listed()), task_definition), None
+        )
+        return f"ecs-svc/{last_part(over.target)}" if over else ""
+
+    def _deployed_by(self, service: Service, deployment_id: str) -> str:
+        """The task definition of a deployment that the service does not list any more, by its record."""
+        gone = Target(service.cluster, service.name, deployment_id, "")
+        record = self._ask("service deployment", lambda: self._find_record(service, gone), None)
+        if record is None:
+            return ""
+        nothing: dict[str, str] = {}
+        deployed = self._ask("service revision", lambda: self._definitions_of([record.target]), nothing)
+        return deployed.get(record.target, "")
+
+    # The tasks
+
+    def _read_tasks(self) -> tuple[Task, ...]:
+        on = f"service {last_part(self._service)} in cluster {last_part(self._cluster)}"
+        arns = [arn for status in ("RUNNING", "STOPPED") for arn in self._list_tasks(on, status)]
+        tasks: list[dict[str, Any]] = []
+        for start in range(0, len(arns), DESCRIBE_TASKS_BATCH):
+            batch = arns[start : start + DESCRIBE_TASKS_BATCH]
+            answer = self._aws.call("ecs", "DescribeTasks", on, cluster=self._cluster, tasks=batch)
+            tasks.extend(answer.get("tasks") or ())
+        return tuple(Task.parse(task) for task in tasks)
+
+    def _list_tasks(self, on: str, status: str) -> list[str]:
+        """ARNs by desired status. A task that is told to stop has STOPPED there while it still runs."""
+        arns: list[str] = []
+        more: dict[str, str] = {}
+        while True:
+            answer = self._aws.call(
+                "ecs",
+                "ListTasks",
+                on,
+                cluster=self._cluster,
+                serviceName=last_part(self._service),
+                desiredStatus=status,
+                **more,
+            )
+            arns.extend(answer.get("taskArns") or ())
+            if not answer.get("nextToken"):
+                return arns
+            more = {"nextToken": answer["nextToken"]}
+
+    def _health_checked(self, target: Target) -> tuple[str, ...] | None:
+        """Containers of the deployed revision with a health check, read once."""
+        name = target.task_definition
+        if not name:
+            return None
+        if name not in self._checks:
+            self._checks[name] = self._ask("health checks", lambda: self._read_checks(name), None)
+        return self._checks[name]
+
+    def _read_checks(self, name: str) -> tuple[str, ...] | None:
+        answer = self._aws.call(
+            "ecs", "DescribeTaskDefinition", f"task definition {last_part(name)}", taskDefinition=name
+        )
+        return tuple(
+            container["name"]
+            for container in answer["taskDefinition"].get("containerDefinitions") or ()
+            if container.get("healthCheck") and container.get("essential", True)
+        )

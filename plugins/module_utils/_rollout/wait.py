@@ -1,0 +1,174 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The whole of ``ecs_rollout_wait``: poll until there is a verdict on every rollout, and make results of them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from .._aws import Aws
+from .._ecs import last_part
+from .._errors import KeyturnError
+from .diagnose import diagnose
+from .judge import SUCCEEDED, Limits, Verdict, judge, progress, succeeded
+from .observe import Observer
+from .snapshot import History, Snapshot, Target
+
+Progress = Callable[[str], None]
+
+FIRST_INTERVAL = 1.0
+GROWTH = 1.4
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time and chance, passed in by tests. ``now`` is monotonic seconds, ``jitter`` a factor around 1."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = field(default=lambda: random.uniform(0.85, 1.15))  # noqa: S311  no secret
+
+
+class Watch:
+    """One rollout that is waited for."""
+
+    def __init__(self, aws: Aws, wanted: Mapping[str, Any], limits: Limits, say: Progress) -> None:
+        self._observer = Observer(aws, wanted["cluster"], wanted["service"])
+        self._limits = limits
+        self._say = say
+        self._line = ""
+        self._scrub = aws.scrub
+        self._history = History()
+        self.target: Target = self._observer.first(
+            wanted.get("deployment_id") or "", wanted.get("task_definition") or ""
+        )
+        self.snapshot: Snapshot | None = None
+        self.verdict = Verdict("", "")
+
+    def poll(self, at: float) -> bool:
+        """Look once more; True when something moved."""
+        before = self._history.moved_at
+        self.snapshot = self._observer.look(self.target, at, lambda seen: succeeded(seen, self.target))
+        self._history = self._history.add(self.snapshot, self.target)
+        self.verdict = judge(self.snapshot, self._history, self.target, self._limits)
+        line = progress(self.snapshot, self.target)
+        if line != self._line:
+            self._line = line
+            self._say(f"{self.target.service}: {line} ({int(at) // 60}:{int(at) % 60:02d})")
+        return self._history.moved_at != before
+
+    def result(self) -> dict[str, Any]:
+        """The result as the module's RETURN documents it, with ``msg`` when the rollout did not succeed."""
+        snapshot, target, verdict = self.snapshot, self.target, self.verdict
+        if snapshot is None:
+            raise KeyturnError(f"service {target.service} was never looked at")
+        result: dict[str, Any] = {
+            "cluster": target.cluster,
+            "service": target.service,
+            "status": verdict.status,
+            "elapsed": round(snapshot.at, 1),
+            "deployment_id": target.deployment_id,
+            "task_definition": target.task_definition,
+            "tasks": [task.result() for task in snapshot.new_tasks(target)],
+            "old_tasks": [task.result() for task in snapshot.old_tasks(target)],
+            "events": [
+                {"created_at": _iso(event.created_at), "message": self._scrub.text(event.message)}
+                for event in self._history.events
+            ],
+            "unverified": [self._scrub.text(line) for line in snapshot.unverified],
+            "diagnosis": [],
+        }
+        if verdict.status not in SUCCEEDED:
+            findings = diagnose(snapshot, self._history, target, verdict)
+            result["diagnosis"] = [
+                {
+                    "cause": finding.cause,
+                    "evidence": self._scrub.text(finding.evidence),
+                    "remedy": self._scrub.text(finding.remedy),
+                }
+                for finding in findings
+            ]
+            result["msg"] = self._message(result["diagnosis"])
+        return result
+
+    def _message(self, diagnosis: list[dict[str, str]]) -> str:
+        """One line: what, how it ended, why, what to do."""
+        what = f"{self.target.service}: rollout of {last_part(self.target.task_definition) or 'an unknown revision'}"
+        reason, first = self._scrub.text(self.verdict.reason), diagnosis[0]
+        why = "" if first["evidence"] == reason else f" Cause {first['cause']}: {first['evidence']}."
+        return f"{what} {self.verdict.status}: {reason.rstrip('.')}.{why} {first['remedy']}"
+
+
+def wait(
+    aws: Aws, options: Mapping[str, Any], clock: Clock | None = None, say: Progress | None = None
+) -> dict[str, Any]:
+    """Wait until a rollout, or every one of several, is over.
+
+    Args:
+        options: the validated options of ``ecs_rollout_wait``.
+        say: takes a line when something changed.
+
+    Returns:
+        The result of the one rollout, or ``results`` of all in the order of ``services``.
+
+    Raises:
+        KeyturnError: a rollout did not succeed (its result fields come along), or could not be looked at.
+    """
+    clock = clock or Clock()
+    limits = _limits(options)
+    started = clock.now()
+    several = options["services"]
+    wanted = several or [options]
+    watches = [Watch(aws, one, limits, say if say and options["progress"] else _silent) for one in wanted]
+    interval = FIRST_INTERVAL
+    while True:
+        waiting = [watch for watch in watches if not watch.verdict.over]
+        moved = [watch.poll(clock.now() - started) for watch in waiting]
+        if all(watch.verdict.over for watch in watches):
+            break
+        interval = FIRST_INTERVAL if any(moved) else interval * GROWTH
+        left = max(limits.timeout - (clock.now() - started), 0.0)
+        clock.sleep(max(min(interval, options["poll_interval"], left) * clock.jitter(), 0.1))
+    results = [watch.result() for watch in watches]
+    return _answer(results, bool(several))
+
+
+def _limits(options: Mapping[str, Any]) -> Limits:
+    for name in ("timeout", "poll_interval"):
+        if options[name] <= 0:
+            raise KeyturnError(f"{name} is {options[name]}: it must be more than 0 seconds.")
+    if options["max_failed_tasks"] < 0:
+        raise KeyturnError("max_failed_tasks is negative: give 0 to leave it to the circuit breaker.")
+    single = [name for name in ("cluster", "service", "deployment_id", "task_definition") if options[name]]
+    if options["services"] and single:
+        raise KeyturnError(f"services cannot be combined with {', '.join(single)}: put them into its entries.")
+    for one in options["services"] or [options]:
+        if not one.get("cluster") or not one.get("service"):
+            raise KeyturnError("cluster and service must be given, or services with both in each entry.")
+    return Limits(float(options["timeout"]), options["max_failed_tasks"], options["require_healthy"])
+
+
+def _answer(results: list[dict[str, Any]], several: bool) -> dict[str, Any]:
+    failed = [result["msg"] for result in results if result["status"] not in SUCCEEDED]
+    for result in results:
+        result["changed"] = False
+    answer = {"changed": False, "results": results} if several else results[0]
+    if failed:
+        msg = " | ".join(failed)
+        raise KeyturnError(msg, **{name: value for name, value in answer.items() if name != "msg"})
+    return answer
+
+
+def _silent(_line: str) -> None:
+    return None
+
+
+def _iso(time_of: float | None) -> str | None:
+    return datetime.fromtimestamp(time_of, timezone.utc).isoformat(timespec="seconds") if time_of is not None else None

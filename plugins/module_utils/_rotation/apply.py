@@ -1,0 +1,193 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carry a plan out: register the revision, update the service.
+
+Follows https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html and
+API_UpdateService.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._aws import Aws
+from .._ecs import Deployment, Service, same_task_definition
+from .._errors import AwsError, KeyturnError
+from .current import Current, Definition, parse_definition, read_newer
+from .desired import Desired
+from .plan import REGISTER, Plan, holds, normal
+
+# Seconds before a registration whose answer was lost is looked for and, if it is not there, tried again.
+LOST_ANSWER_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
+
+# ECS is eventually consistent: UpdateService may not see a revision that was registered a moment ago.
+NOT_FOUND_YET_PAUSES = (1.0, 2.0, 4.0, 8.0)
+_NOT_FOUND_YET = re.compile(
+    r"(?:ClientException|InvalidParameterException): .*task ?definition.*not (?:found|exist)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the service runs now, or will."""
+
+    task_definition: str | None
+    deployment_id: str | None
+    service_deployment_arn: str | None
+
+
+def apply(aws: Aws, current: Current, desired: Desired, plan: Plan, pause: Callable[[float], None]) -> Outcome:
+    """Carry the plan out.
+
+    Args:
+        pause: waits so many seconds.
+
+    Raises:
+        KeyturnError: its result tells which actions were done; the next run goes on from there.
+    """
+    service, target = current.service, plan.target
+    done: list[str] = []
+    if target is None:
+        try:
+            target = register(aws, current.base, desired, pause)
+        except KeyturnError as error:
+            raise error.with_result(changed=False, actions=done) from None
+        done.append(REGISTER)
+    if not plan.deploy:
+        return running(service)
+    try:
+        return update_service(aws, service, target.arn, plan.force, pause)
+    except KeyturnError as error:
+        if done:
+            error.msg += f" {target.family}:{target.revision} is registered and not deployed: the next run uses it."
+        raise error.with_result(changed=bool(done), actions=done, task_definition=target.arn) from None
+
+
+def running(service: Service) -> Outcome:
+    """What the service runs already."""
+    primary = service.primary
+    return Outcome(service.task_definition, primary.id if primary else None, service.current_service_deployment)
+
+
+def register(aws: Aws, base: Definition, desired: Desired, pause: Callable[[float], None]) -> Definition:
+    """Register the desired revision, once, whatever happens to the answers.
+
+    Raises:
+        KeyturnError: ECS refused it, or did not keep a field that the installed botocore does not know.
+    """
+    body: dict[str, Any] = dict(desired.fields)
+    if desired.tags:
+        body["tags"] = [{"key": key, "value": value} for key, value in desired.tags.items()]
+    known, unknown = aws.split_known("ecs", "RegisterTaskDefinition", body)
+    if unknown:
+        _refuse_if_lost_before(aws, base, desired)
+    for seconds in (*LOST_ANSWER_PAUSES, None):
+        try:
+            answer = aws.call_once(
+                "ecs", "RegisterTaskDefinition", f"family {base.family}", body if unknown else None, **known
+            )
+        except AwsError as error:
+            if not error.outcome_unknown or seconds is None:
+                raise
+            pause(seconds)
+            found = next((revision for revision in read_newer(aws, base) if holds(revision, desired)), None)
+            if found is not None:
+                return found
+            continue
+        made = parse_definition(aws, answer)
+        _refuse_lost(made, desired, unknown, changed=True, actions=[REGISTER])
+        return made
+    raise AssertionError("the last attempt returns or raises")
+
+
+def update_service(
+    aws: Aws, service: Service, task_definition: str, force: bool, pause: Callable[[float], None]
+) -> Outcome:
+    """Deploy a revision; nothing else of the service is restated, so autoscaling and others keep their say."""
+    on = f"service {service.name} in cluster {service.cluster}"
+    change: dict[str, Any] = {"forceNewDeployment": True} if force else {}
+    if task_definition != service.task_definition:
+        change["taskDefinition"] = task_definition
+    for seconds in (*NOT_FOUND_YET_PAUSES, None):
+        try:
+            answer = aws.call("ecs", "UpdateService", on, cluster=service.cluster, service=service.name, **change)
+        except AwsError as error:
+            if seconds is None or not _NOT_FOUND_YET.search(error.msg):
+                raise
+            pause(seconds)
+            continue
+        updated = Service.parse(answer["service"])
+        deployment = _made(updated, task_definition)
+        return Outcome(
+            task_definition=task_definition,
+            deployment_id=deployment.id if deployment else None,
+            service_deployment_arn=_service_deployment(aws, service, updated, deployment),
+        )
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _made(service: Service, task_definition: str) -> Deployment | None:
+    """The deployment that UpdateService started, by its answer."""
+    primary = service.primary
+    if primary is not None and same_task_definition(primary.task_definition, task_definition):
+        return primary
+    matching = [entry for entry in service.deployments if same_task_definition(entry.task_definition, task_definition)]
+    return max(matching, key=lambda entry: entry.created_at or 0.0, default=None)
+
+
+def _service_deployment(aws: Aws, before: Service, after: Service, deployment: Deployment | None) -> str | None:
+    """ARN of the service deployment: from the answer, else from the list; None where neither tells (yet)."""
+    if after.current_service_deployment not in (None, before.current_service_deployment):
+        return after.current_service_deployment
+    if deployment is None:
+        return None
+    try:
+        answer = aws.call(
+            "ecs", "ListServiceDeployments", f"service {before.name}", cluster=before.cluster, service=before.name
+        )
+    except AwsError:
+        # Denied, or not supported there: ecs_rollout_wait says so; the update itself is done.
+        return None
+    number = deployment.id.rpartition("/")[2]
+    for entry in answer.get("serviceDeployments") or ():
+        if number and str(entry.get("targetServiceRevisionArn", "")).rpartition("/")[2] == number:
+            return str(entry.get("serviceDeploymentArn"))
+    return None
+
+
+def _refuse_if_lost_before(aws: Aws, base: Definition, desired: Desired) -> None:
+    """Do not register again and again what ECS did not keep whole the last time."""
+    known, unknown = aws.split_known("ecs", "RegisterTaskDefinition", desired.fields)
+    for revision in read_newer(aws, base):
+        kept, _unknown = aws.split_known("ecs", "RegisterTaskDefinition", revision.fields)
+        if normal(kept) == normal(known):
+            _refuse_lost(revision, desired, unknown)
+
+
+def _refuse_lost(made: Definition, desired: Desired, unknown: tuple[str, ...], **result: Any) -> None:
+    lost = [path for path in unknown if _at(made.fields, path) != _at(desired.fields, path)]
+    if lost:
+        raise KeyturnError(
+            f"RegisterTaskDefinition did not keep {', '.join(lost)}, which the installed botocore does not know "
+            "either. "
+            f"{made.family}:{made.revision} was registered without it and is not deployed; the service is unchanged. "
+            "Upgrade boto3 and run again; if the field is one that only ECS sets, report it.",
+            task_definition=made.arn,
+            **result,
+        )
+
+
+def _at(data: Any, path: str) -> Any:
+    """Return what stands at a path such as ``containerDefinitions[0].healthCheck.x``; None where nothing does."""
+    for part in path.replace("[", ".[").split("."):
+        if part.startswith("["):
+            index = int(part[1:-1])
+            data = data[index] if isinstance(data, list) and index < len(data) else None
+        else:
+            data = data.get(part) if isinstance(data, Mapping) else None
+    return data

@@ -1,0 +1,143 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Compare what is with what shall be and decide what has to be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._ecs import Service, last_part
+from .._errors import KeyturnError
+from .._fingerprint import fingerprint
+from .current import Current, Definition
+from .desired import Desired
+from .request import Request
+
+REGISTER = "register_task_definition"
+UPDATE = "update_service"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done, in this order: register, unless a revision is there already; update the service.
+
+    Attributes:
+        register: a new revision is needed.
+        target: the revision to run, when it exists already.
+        deploy: the service has to be updated.
+        force: with forceNewDeployment, since the revision does not change or the operator wants it.
+        resumed: part of the work was found done.
+        warnings: what the operator should know; names and fingerprints only.
+    """
+
+    register: bool
+    target: Definition | None
+    deploy: bool
+    force: bool
+    resumed: bool
+    warnings: tuple[str, ...]
+
+    @property
+    def actions(self) -> list[str]:
+        """The contract's names for what is done."""
+        return [REGISTER] * self.register + [UPDATE] * self.deploy
+
+
+def make_plan(current: Current, desired: Desired, newer: tuple[Definition, ...], request: Request) -> Plan:
+    """Decide what has to be done.
+
+    Args:
+        newer: revisions of the family after the base, newest first; needed only when ``desired`` differs from the base.
+
+    Raises:
+        KeyturnError: something must be deployed while another deployment runs, and ``in_progress`` is ``fail``.
+    """
+    service, base = current.service, current.base
+    found = next((revision for revision in newer if holds(revision, desired)), None)
+    target = found if desired.differs else base
+    register = target is None
+    moves = target is None or target.arn != service.task_definition
+    # A deployment that ECS gave up (circuit breaker without rollback) stays PRIMARY: its value is right, and does not
+    # run.
+    failed = service.primary is not None and service.primary.rollout_state == "FAILED"
+    forced = request.force_new_deployment and not (service.deploying and not moves)
+    deploy = moves or failed or forced
+    if deploy and service.deploying and not request.supersede:
+        raise KeyturnError(_busy(service))
+    return Plan(
+        register=register,
+        target=target,
+        deploy=deploy,
+        force=forced or (failed and not moves),
+        resumed=deploy and not register and not (forced and not moves and not failed),
+        warnings=(
+            *_unknown_fields(base, register),
+            *_newer_base(current, newer, target),
+            *_several_values(desired, request),
+        ),
+    )
+
+
+def holds(revision: Definition, desired: Desired) -> bool:
+    """Tell whether a revision is what shall be: the same fields, and at least the tags."""
+    return normal(revision.fields) == normal(desired.fields) and desired.tags.items() <= revision.tags.items()
+
+
+def normal(data: Any) -> Any:
+    """Return JSON in a form in which what ECS may answer otherwise than it was sent is the same.
+
+    Empty members may come and go, and ECS promises no order for lists of named entries such as ``environment``.
+    """
+    if isinstance(data, Mapping):
+        return {name: normal(value) for name, value in data.items() if value not in (None, [], {})}
+    if isinstance(data, list):
+        entries = [normal(entry) for entry in data]
+        if all(isinstance(entry, dict) and set(entry) <= {"name", "value", "valueFrom"} for entry in entries):
+            return sorted(entries, key=lambda entry: str(entry.get("name")))
+        return entries
+    return data
+
+
+def _busy(service: Service) -> str:
+    primary = service.primary
+    what = f"{primary.id} to {last_part(primary.task_definition)}" if primary else "unknown"
+    return (
+        f"Another deployment of service {service.name} is running ({what}), with another value: nothing was changed. "
+        "Wait for it (ecs_rollout_wait) and run again, or set in_progress=supersede to deploy over it."
+    )
+
+
+def _unknown_fields(base: Definition, register: bool) -> list[str]:
+    if not register or not base.unknown:
+        return []
+    text = (
+        f"Task definition {base.family}:{base.revision} has fields that the installed botocore does not know: "
+        f"{', '.join(base.unknown)}. They are carried over as they are; upgrade boto3 to have them checked."
+    )
+    return [text]
+
+
+def _newer_base(current: Current, newer: tuple[Definition, ...], target: Definition | None) -> list[str]:
+    others = [revision for revision in newer if target is None or revision.arn != target.arn]
+    if not others:
+        return []
+    base, newest = current.base, others[0]
+    text = (
+        f"The latest revision of family {base.family} is {newest.revision}, but service {current.service.name} runs "
+        f"{base.revision}. The rotation is based on {base.revision}, so what {newest.revision} changes is not "
+        "deployed; "
+        "set base_revision=latest to start from it."
+    )
+    return [text]
+
+
+def _several_values(desired: Desired, request: Request) -> list[str]:
+    values = {place.container: place.before for place in desired.places if place.before is not None}
+    if len(set(values.values())) < 2:
+        return []
+    listed = ", ".join(f"{container} {fingerprint(request.variable, value)}" for container, value in values.items())
+    return [f"The containers held different values of {request.variable}: {listed}."]

@@ -1,0 +1,73 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one place where values are taken out of text that leaves the collection."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+CENSORED = "********"
+
+# Shorter neighbours ("1", "true", "INFO") are no secrets, and taking them out would make messages unreadable.
+MIN_NEIGHBOUR = 8
+
+
+def _forms(value: str) -> set[str]:
+    """The ways a value is commonly written into text: as it is, quoted for a URL, inside JSON, repr or base64."""
+    return {
+        value,
+        quote(value, safe=""),
+        quote_plus(value),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+        base64.b64encode(value.encode("utf-8")).decode("ascii"),
+    }
+
+
+class Scrubber:
+    """Replaces every known value, in each of its common forms, by ``********``.
+
+    Values are added while they become known (the new one first of all), so one scrubber serves a whole run.
+    """
+
+    def __init__(self, values: Iterable[str | None] = ()) -> None:
+        self._forms: set[str] = set()
+        self.add(*values)
+
+    def add(self, *values: str | None) -> None:
+        """Make values known; empty ones are passed over."""
+        for value in values:
+            if value:
+                self._forms |= _forms(value)
+
+    def add_neighbours(self, values: Iterable[str]) -> None:
+        """Make values known that may be secrets too, such as a container's other variables."""
+        self.add(*(value for value in values if len(value) >= MIN_NEIGHBOUR))
+
+    def text(self, text: str) -> str:
+        """Return ``text`` without any known value."""
+        for form in sorted(self._forms, key=len, reverse=True):
+            text = text.replace(form, CENSORED)
+        return text
+
+    def data(self, data: Any) -> Any:
+        """Return a copy of nested dicts, lists and tuples with every string scrubbed; keys stay as they are."""
+        return map_strings(data, self.text)
+
+
+def map_strings(data: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy of nested dicts, lists and tuples with ``change`` applied to every string value."""
+    if isinstance(data, str):
+        return change(data)
+    if isinstance(data, dict):
+        return {key: map_strings(value, change) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [map_strings(value, change) for value in data]
+    return data
