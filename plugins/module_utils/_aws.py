@@ -36,9 +36,11 @@ except ImportError:
 COLLECTION_VERSION = "0.1.0"
 MINIMUM_BOTOCORE = (1, 34, 0)
 
-# One call is tried for some minutes: ECS registers one revision a second in an account, and a fleet queues for it.
-MAX_ATTEMPTS = 40
+# A throttled call is tried for minutes: ECS registers one revision a second in an account, and a fleet queues for it.
+THROTTLED_ATTEMPTS = 40
 MAX_BACKOFF = 20.0
+# A call that failed otherwise (no connection, 5xx) is tried for some seconds: a wrong endpoint is told soon.
+OTHER_ATTEMPTS = 8
 
 CONNECTION_SPEC: dict[str, dict[str, Any]] = {
     "access_key": {
@@ -143,7 +145,7 @@ def _new_session(profile: str | None, *static: Any) -> Any:
 
 def _config(options: Mapping[str, Any], once: bool) -> Any:
     """Merge the operator's ``aws_config`` over ours; a call that is sent once keeps our retries."""
-    ours: Any = {"mode": "standard", "total_max_attempts": 1 if once else MAX_ATTEMPTS}
+    ours: Any = {"mode": "standard", "total_max_attempts": 1 if once else OTHER_ATTEMPTS}
     base = botocore.config.Config(user_agent_extra=f"keyturn.ecs/{COLLECTION_VERSION}", retries=ours)
     try:
         merged = base.merge(botocore.config.Config(**options))
@@ -280,7 +282,7 @@ class Aws:
         events, name = client.meta.events, client.meta.service_model.service_id.hyphenize()
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
-        events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, throttled=once))
+        events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, once=once))
         return client
 
     def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
@@ -396,21 +398,25 @@ def _check_libraries() -> None:
 def _retry_refused(
     response: Any,
     attempts: int,
-    throttled: bool,
+    caught_exception: Exception | None,
+    once: bool,
     uniform: Callable[[float, float], float] = random.uniform,
     **_more: Any,
 ) -> float | None:
     """Say after how many seconds a call that AWS refused is tried again; None for not at all.
 
-    Covers what botocore's own retries pass over: two writers registering in one family at once, which ECS tells with a
-    ClientException that only its message tells from others; and, for calls that are sent once, throttling.
+    Goes on where botocore's own retries end (they count every kind of failure alike), and covers what those pass over:
+    two writers registering in one family at once, which ECS tells with a ClientException that only its message tells from
+    others. For calls that are sent once, also those that did not reach AWS.
     """
     error = response[1].get("Error", {}) if response else {}
-    code, message = error.get("Code", ""), error.get("Message", "")
-    refused = "Too many concurrent attempts" in message or (throttled and code in _THROTTLED)
-    if not refused or attempts >= MAX_ATTEMPTS:
-        return None
-    return uniform(0.0, min(2.0 ** (attempts - 1), MAX_BACKOFF))
+    refused = error.get("Code") in _THROTTLED or "Too many concurrent attempts" in error.get("Message", "")
+    unsent = isinstance(
+        caught_exception, (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
+    )
+    if (refused and attempts < THROTTLED_ATTEMPTS) or (once and unsent and attempts < OTHER_ATTEMPTS):
+        return uniform(0.0, min(2.0 ** (attempts - 1), MAX_BACKOFF))
+    return None
 
 
 def _known_part(data: Any, shape: Any, path: str, unknown: list[str]) -> Any:

@@ -176,7 +176,7 @@ def describe_service(aws: Aws, cluster: str, service: str) -> Service:
             f"There is no {on} in Region {aws.region} (ECS says {reasons}): check cluster, service, region and the "
             "account."
         )
-    found = Service.parse(answer["services"][0])
+    found = Service.parse({"clusterArn": cluster, **answer["services"][0]})
     if found.status and found.status != "ACTIVE":
         raise KeyturnError(
             f"The {on} is {found.status}: it is deleted or being deleted, and nothing can be deployed to it."

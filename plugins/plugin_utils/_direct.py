@@ -38,7 +38,6 @@ class DirectAction(ActionBase):
     capability: ClassVar[Capability]
     _supports_check_mode = True
     _supports_async = True
-    _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .._aws import Aws
-from .._ecs import Service, describe_service, last_part, same_task_definition
+from .._ecs import Deployment, Service, describe_service, last_part, same_task_definition
 from .._errors import AccessDeniedError, AwsError, NotSupportedError
 from .snapshot import Record, Snapshot, Target, Task
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # What ECS answers when something is not there, or not there yet.
 _NOT_THERE = {"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"}
+# Tasks may change while every count stays the same, as in a crash loop.
+TASKS_READ_AGAIN_SECONDS = 15.0
 DESCRIBE_TASKS_BATCH = 100
 DESCRIBE_RECORDS_BATCH = 20
 
@@ -38,7 +40,8 @@ class Observer:
         self._ids: set[str] = set()
         self._checks: dict[str, tuple[str, ...] | None] = {}
         self._tasks: tuple[Task, ...] | None = None
-        self._tasks_read_for: object = None
+        self._tasks_read_for: tuple[Deployment, ...] | None = None
+        self._tasks_read_at = 0.0
         self._guessed_record = False
         self._read_first: Service | None = None
 
@@ -71,12 +74,10 @@ class Observer:
         service, self._read_first = self._read_first or self.service(), None
         record = self._ask("service deployment", lambda: self._find_record(service, target), None)
         snapshot = Snapshot(at, service, record, self._tasks, self._health_checked(target), ())
-        counts = (
-            tuple((e.id, e.desired, e.pending, e.running, e.failed, e.rollout_state) for e in service.deployments),
-        )
-        if counts != self._tasks_read_for or verify(snapshot):
+        stale = at - self._tasks_read_at >= TASKS_READ_AGAIN_SECONDS
+        if service.deployments != self._tasks_read_for or stale or verify(snapshot):
             self._tasks = self._ask("tasks", self._read_tasks, None)
-            self._tasks_read_for = counts
+            self._tasks_read_for, self._tasks_read_at = service.deployments, at
         return Snapshot(at, service, record, self._tasks, snapshot.health_checked, self._unverified(service, record))
 
     def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:

@@ -33,7 +33,7 @@ class Clock:
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = field(default=lambda: random.uniform(0.85, 1.15))  # noqa: S311  no secret
+    jitter: Callable[[], float] = field(default=lambda: random.uniform(0.85, 1.15))
 
 
 class Watch:
