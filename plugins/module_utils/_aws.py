@@ -406,8 +406,8 @@ def _retry_refused(
     """Say after how many seconds a call that AWS refused is tried again; None for not at all.
 
     Goes on where botocore's own retries end (they count every kind of failure alike), and covers what those pass over:
-    two writers registering in one family at once, which ECS tells with a ClientException that only its message tells from
-    others. For calls that are sent once, also those that did not reach AWS.
+    two writers registering in one family at once, which ECS tells with a ClientException that only its message tells
+    from others. For calls that are sent once, also those that did not reach AWS.
     """
     error = response[1].get("Error", {}) if response else {}
     refused = error.get("Code") in _THROTTLED or "Too many concurrent attempts" in error.get("Message", "")
@@ -436,6 +436,7 @@ def _known_part(data: Any, shape: Any, path: str, unknown: list[str]) -> Any:
     return data
 
 
-def _paths_only(text: str) -> str:
-    """Keep of botocore's validation report what names a parameter, not what it holds."""
-    return "; ".join(sorted(set(re.findall(r"(?:parameter|for) ([A-Za-z][\w.\[\]]*)", text)))) or "unnamed"
+def _paths_only(report: str) -> str:
+    """Keep of botocore's validation report which parameters it is about, not what they hold."""
+    paths = re.findall(r"for parameter ([\w.\[\]]+)|parameter in [\w.\[\]]+: \"(\w+)\"", report)
+    return ", ".join(sorted({path for found in paths for path in found if path})) or "not named"

@@ -77,7 +77,7 @@ class DirectAction(ActionBase):
     def _task_environment(self) -> Iterator[None]:
         """Let the task's ``environment:`` reach the options' fall-backs and botocore, as it would reach a module."""
         wanted: dict[str, Any] = {}
-        self._compute_environment_string(wanted)  # type: ignore[no-untyped-call]
+        self._compute_environment_string(wanted)
         before = {name: os.environ.get(name) for name in wanted}
         os.environ.update({name: str(value) for name, value in wanted.items()})
         try:

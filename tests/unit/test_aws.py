@@ -1,0 +1,225 @@
+"""Options to clients, retries, raw answers, and errors in our words; against botocore itself, without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import botocore.awsrequest
+import botocore.exceptions
+import pytest
+import yaml
+
+from ansible_collections.keyturn.ecs.plugins.module_utils import _aws
+from ansible_collections.keyturn.ecs.plugins.module_utils._aws import CONNECTION_SPEC, Aws
+from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AccessDeniedError, AwsError, KeyturnError
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = {"region": "us-east-1", "access_key": "AKIAEXAMPLE", "secret_key": "the-secret-key", "validate_certs": True}
+
+
+class Answers:
+    """Stands in for the network: answers each request with the next of a list, and keeps what was sent."""
+
+    def __init__(self, aws: Aws, *answers: tuple[int, dict[str, Any]] | Exception) -> None:
+        self.left = list(answers)
+        self.sent: list[Any] = []
+        for once in (False, True):
+            aws._client("ecs", once).meta.events.register("before-send.ecs", self.answer)
+
+    def answer(self, request: Any, **_more: Any) -> Any:
+        self.sent.append(request)
+        answer = self.left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, body = answer
+        response = botocore.awsrequest.AWSResponse(
+            "http://x", status, {"content-type": "application/x-amz-json-1.1"}, None
+        )
+        response._content = json.dumps(body).encode()
+        return response
+
+
+def error(code: str, message: str = "no") -> tuple[int, dict[str, Any]]:
+    return 400, {"__type": code, "message": message}
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_CA_BUNDLE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def aws() -> Aws:
+    return Aws(OPTIONS)
+
+
+def describe(aws: Aws) -> dict[str, Any]:
+    return aws.call("ecs", "DescribeServices", "service s in cluster c", cluster="c", services=["s"])
+
+
+def test_throttling_is_tried_again_far_beyond_botocores_own_attempts(aws: Aws) -> None:
+    network = Answers(aws, *[error("ThrottlingException", "Rate exceeded")] * 20, (200, {"services": []}))
+    assert describe(aws)["services"] == []
+    assert len(network.sent) == 21
+
+
+def test_two_writers_in_one_family_are_tried_again(aws: Aws) -> None:
+    busy = error("ClientException", "Too many concurrent attempts to create a new revision of the specified family.")
+    network = Answers(aws, busy, busy, (200, {"taskDefinition": {}}))
+    aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
+    assert len(network.sent) == 3
+
+
+def test_another_client_exception_is_not(aws: Aws) -> None:
+    network = Answers(aws, error("ClientException", "Invalid family"))
+    with pytest.raises(
+        AwsError, match="ecs:RegisterTaskDefinition on family f failed: ClientException: Invalid family"
+    ):
+        aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
+    assert len(network.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "lost", [(500, {"__type": "ServerException"}), botocore.exceptions.ConnectionClosedError(endpoint_url="http://x")]
+)
+def test_a_call_sent_once_is_not_repeated_when_its_outcome_is_unknown(aws: Aws, lost: Any) -> None:
+    network = Answers(aws, lost)
+    with pytest.raises(AwsError) as caught:
+        aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
+    assert caught.value.outcome_unknown
+    assert len(network.sent) == 1
+
+
+def test_a_call_that_was_never_sent_is_repeated(aws: Aws) -> None:
+    refused = botocore.exceptions.EndpointConnectionError(endpoint_url="http://x")
+    network = Answers(aws, refused, throttled := error("ThrottlingException"), throttled, (200, {"taskDefinition": {}}))
+    aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
+    assert len(network.sent) == 4
+
+
+def test_backoff_grows_to_its_bound_with_full_jitter() -> None:
+    throttled = (None, {"Error": {"Code": "ThrottlingException"}})
+    seen: list[tuple[float, float]] = []
+
+    def highest(low: float, high: float) -> float:
+        seen.append((low, high))
+        return high
+
+    for attempt in range(1, _aws.THROTTLED_ATTEMPTS + 1):
+        _aws._retry_refused(throttled, attempt, None, once=False, uniform=highest)
+    assert [high for _low, high in seen[:6]] == [1, 2, 4, 8, 16, 20]
+    assert len(seen) == _aws.THROTTLED_ATTEMPTS - 1
+    assert sum(high for _low, high in seen) / 2 > 300
+
+
+def test_a_denied_call_names_the_permission(aws: Aws) -> None:
+    text = "User: arn:aws:iam::123456789012:user/x is not authorized to perform: ecs:DescribeServices on resource: y"
+    Answers(aws, error("AccessDeniedException", text))
+    with pytest.raises(AccessDeniedError, match=r"allow ecs:DescribeServices to the caller") as caught:
+        describe(aws)
+    assert caught.value.permission == "ecs:DescribeServices"
+
+
+def test_no_value_gets_into_an_error(aws: Aws) -> None:
+    aws.scrub.add("sk-new-value")
+    Answers(aws, error("InvalidParameterException", "bad: sk-new-value, the-secret-key"))
+    with pytest.raises(AwsError) as caught:
+        describe(aws)
+    assert "sk-new-value" not in str(caught.value)
+    assert "the-secret-key" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_refused_parameter_is_named_without_its_value(aws: Aws) -> None:
+    with pytest.raises(AwsError) as caught:
+        aws.call("ecs", "DescribeServices", "x", cluster="c", services="sk-not-a-list")
+    assert "sk-not-a-list" not in caught.value.msg
+    assert "services" in caught.value.msg
+
+
+def test_raw_answers_keep_what_botocore_drops(aws: Aws) -> None:
+    raw = {"taskDefinition": {"family": "f", "invented": {"deep": [1.5, None, "é"]}}}
+    Answers(aws, (200, raw))
+    assert aws.call_raw("ecs", "DescribeTaskDefinition", "f", taskDefinition="f") == raw
+
+
+def test_a_body_is_sent_as_it_is(aws: Aws) -> None:
+    body = {"family": "f", "containerDefinitions": [], "invented": {"a": [1, "é"]}}
+    network = Answers(aws, (200, {"taskDefinition": {}}))
+    aws.call_once("ecs", "RegisterTaskDefinition", "f", body, family="f", containerDefinitions=[])
+    assert json.loads(network.sent[0].body) == body
+
+
+def test_unknown_members_are_found_at_any_depth(aws: Aws) -> None:
+    data = {
+        "family": "f",
+        "top": 1,
+        "containerDefinitions": [
+            {"name": "a"},
+            {"name": "b", "mid": 2, "healthCheck": {"command": ["x"], "low": {"q": 1}}},
+        ],
+    }
+    known, unknown = aws.split_known("ecs", "RegisterTaskDefinition", data)
+    assert unknown == ("top", "containerDefinitions[1].mid", "containerDefinitions[1].healthCheck.low")
+    assert known == {
+        "family": "f",
+        "containerDefinitions": [{"name": "a"}, {"name": "b", "healthCheck": {"command": ["x"]}}],
+    }
+
+
+def test_the_user_agent_names_the_collection(aws: Aws) -> None:
+    network = Answers(aws, (200, {"services": []}))
+    describe(aws)
+    assert f"keyturn.ecs/{_aws.COLLECTION_VERSION}" in network.sent[0].headers["User-Agent"].decode()
+
+
+def test_the_version_is_galaxys() -> None:
+    assert yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"] == _aws.COLLECTION_VERSION
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"access_key": "a", "secret_key": "b", "profile": "p", "region": "r"}, "mutually exclusive"),
+        ({"access_key": "a", "region": "r"}, "belong together"),
+        ({"profile": "nobody", "region": "us-east-1"}, "nobody"),
+        ({"access_key": "a", "secret_key": "b"}, "Region"),
+        ({**OPTIONS, "aws_config": {"nonsense": 1}}, "aws_config"),
+    ],
+)
+def test_contradictions_are_named_before_any_call(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(KeyturnError, match=named):
+        describe(Aws(options))
+
+
+def test_empty_strings_are_not_given() -> None:
+    empty = dict.fromkeys(CONNECTION_SPEC, "")
+    assert Aws({**empty, **OPTIONS}).region == "us-east-1"
+
+
+def test_aws_config_is_laid_over_ours() -> None:
+    aws = Aws({**OPTIONS, "aws_config": {"connect_timeout": 3, "retries": {"max_attempts": 2}}})
+    config = aws._client("ecs", once=False).meta.config
+    assert (config.connect_timeout, config.retries["total_max_attempts"]) == (3, 3)
+    assert aws._client("ecs", once=True).meta.config.retries["total_max_attempts"] == 1
+
+
+def test_an_old_botocore_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.__version__", "1.33.9")
+    with pytest.raises(KeyturnError, match=re.escape("1.34.0")):
+        Aws(OPTIONS)

@@ -1,0 +1,68 @@
+"""What stands for a value, and what takes values out of text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber
+
+VALUE = 'sk-proj-"Zoë"\\ñ/+=%'
+
+
+def test_fingerprint_is_the_contracts() -> None:
+    whole = hmac.new(b"OPENAI_API_KEY", b"sk-test", hashlib.sha256).hexdigest()
+    assert fingerprint("OPENAI_API_KEY", "sk-test") == "sha256:" + whole[:12]
+
+
+def test_fingerprint_tells_values_and_names_apart() -> None:
+    seen = {fingerprint(name, value) for name in ("A", "B") for value in ("x", "y", "")}
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        VALUE,
+        quote(VALUE, safe=""),
+        json.dumps(VALUE),
+        json.dumps(VALUE, ensure_ascii=False),
+        repr(VALUE),
+        base64.b64encode(VALUE.encode()).decode(),
+    ],
+)
+def test_no_form_of_a_value_survives(form: str) -> None:
+    text = Scrubber([VALUE]).text(f"before {form} after")
+    assert VALUE not in text
+    assert "Zo" not in text
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+
+
+@given(st.text(min_size=4).filter(lambda value: value.strip("*")), st.text())
+def test_a_known_value_is_never_left(value: str, around: str) -> None:
+    assert value not in Scrubber([value]).text(around + value + around).replace("********", "")
+
+
+def test_longer_values_go_first() -> None:
+    assert Scrubber(["abcd", "abcdefgh"]).text("abcdefgh") == "********"
+
+
+def test_short_neighbours_and_empty_values_stay() -> None:
+    scrub = Scrubber([None, ""])
+    scrub.add_neighbours(["1", "INFO", "a-long-password"])
+    assert scrub.text("INFO 1 a-long-password") == "INFO 1 ********"
+
+
+def test_nested_data() -> None:
+    assert Scrubber(["secret-1"]).data({"a": ["x secret-1", {"b": ("secret-1", 3)}]}) == {
+        "a": ["x ********", {"b": ["********", 3]}]
+    }
