@@ -176,7 +176,7 @@ class Aws:
         self._raw: Any = None
         self._body: tuple[str, dict[str, Any]] | None = None
         self._session = self._make_session()
-        self.region: str = self._options["region"] or self._session.region_name or ""
+        self.region: str = self._options["region"] or self._default_region or ""
         if not self.region:
             raise KeyturnError(
                 "No AWS Region is known: set the region option, AWS_REGION, or a Region in the profile's configuration."
@@ -307,8 +307,8 @@ class Aws:
             raise KeyturnError("access_key and secret_key belong together: give both, or neither.")
         try:
             session = _new_session(options["profile"], *static.values())
-            # Resolving the Region reads the configuration files: a profile that does not exist is told here.
-            _ = session.region_name
+            # Reads the configuration files: a profile that does not exist is told here.
+            self._default_region = session.region_name
         except botocore.exceptions.BotoCoreError as error:
             raise KeyturnError(f"The AWS configuration cannot be used: {self.scrub.text(str(error))}") from None
         return session
@@ -364,7 +364,11 @@ class Aws:
         elif code in _THROTTLED:
             advice = " The account's request limit stayed exhausted for minutes: run fewer environments at once."
         return AwsError(
-            f"{call} on {on} failed: {code}: {text}{advice}", operation=call, code=code, outcome_unknown=status >= 500
+            f"{call} on {on} failed: {code}: {text}{advice}",
+            operation=call,
+            code=code,
+            outcome_unknown=status >= 500,
+            transient=status >= 500 or code in _THROTTLED,
         )
 
     def _from_botocore(self, error: Exception, service: str, operation: str, on: str) -> AwsError:
@@ -377,13 +381,19 @@ class Aws:
             text = (
                 "no AWS credentials were found: set profile, access_key and secret_key, or run where a role is attached"
             )
-        lost = isinstance(error, (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError))
-        connected = not isinstance(
-            error, (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
-        )
+        no_answer = isinstance(error, (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError))
         return AwsError(
-            f"{call} on {on} failed: {code}: {text}", operation=call, code=code, outcome_unknown=lost and connected
+            f"{call} on {on} failed: {code}: {text}",
+            operation=call,
+            code=code,
+            outcome_unknown=no_answer and not isinstance(error, _unsent_errors()),
+            transient=no_answer,
         )
+
+
+def _unsent_errors() -> tuple[type[Exception], ...]:
+    """Errors of a request that did not reach AWS."""
+    return (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
 
 
 def _check_libraries() -> None:
@@ -411,9 +421,7 @@ def _retry_refused(
     """
     error = response[1].get("Error", {}) if response else {}
     refused = error.get("Code") in _THROTTLED or "Too many concurrent attempts" in error.get("Message", "")
-    unsent = isinstance(
-        caught_exception, (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectTimeoutError)
-    )
+    unsent = isinstance(caught_exception, _unsent_errors())
     if (refused and attempts < THROTTLED_ATTEMPTS) or (once and unsent and attempts < OTHER_ATTEMPTS):
         return uniform(0.0, min(2.0 ** (attempts - 1), MAX_BACKOFF))
     return None

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from ._aws import Aws
-from ._errors import KeyturnError
+from ._errors import GoneError
 
 
 def last_part(name_or_arn: str) -> str:
@@ -165,20 +165,20 @@ def describe_service(aws: Aws, cluster: str, service: str) -> Service:
     """Read one service.
 
     Raises:
-        KeyturnError: there is no such service, or it is being deleted.
+        GoneError: there is no such service, or it is being deleted.
         AwsError: the call failed; ClusterNotFoundException among the codes.
     """
     on = f"service {last_part(service)} in cluster {last_part(cluster)}"
     answer = aws.call("ecs", "DescribeServices", on, cluster=cluster, services=[service])
     if not answer.get("services"):
         reasons = ", ".join(str(failure.get("reason", "")) for failure in answer.get("failures") or ()) or "MISSING"
-        raise KeyturnError(
+        raise GoneError(
             f"There is no {on} in Region {aws.region} (ECS says {reasons}): check cluster, service, region and the "
             "account."
         )
     found = Service.parse({"clusterArn": cluster, **answer["services"][0]})
     if found.status and found.status != "ACTIVE":
-        raise KeyturnError(
+        raise GoneError(
             f"The {on} is {found.status}: it is deleted or being deleted, and nothing can be deployed to it."
         )
     return found

@@ -31,6 +31,10 @@ class KeyturnError(Exception):
         return self
 
 
+class GoneError(KeyturnError):
+    """There is no such service, or it is being deleted."""
+
+
 class AwsError(KeyturnError):
     """A call to AWS failed.
 
@@ -38,13 +42,24 @@ class AwsError(KeyturnError):
         operation: ``service:Operation`` of the failed call, for example ``ecs:UpdateService``.
         code: AWS's error code, or the name of botocore's exception when no answer came.
         outcome_unknown: True when AWS may have carried out the call: the answer was lost, or was a 5xx.
+        transient: True when the same call may well succeed later: no connection, no answer, a 5xx, or throttled.
     """
 
-    def __init__(self, msg: str, *, operation: str, code: str, outcome_unknown: bool = False, **result: Any) -> None:
+    def __init__(
+        self,
+        msg: str,
+        *,
+        operation: str,
+        code: str,
+        outcome_unknown: bool = False,
+        transient: bool = False,
+        **result: Any,
+    ) -> None:
         super().__init__(msg, **result)
         self.operation = operation
         self.code = code
         self.outcome_unknown = outcome_unknown
+        self.transient = transient
 
 
 class AccessDeniedError(AwsError):

@@ -19,7 +19,7 @@ description:
     older deployment is left.
   - RV(status=completed) and RV(status=nothing_running) succeed; every other status fails the task, with the cause and
     what to
-    do in RV(msg) and RV(diagnosis).
+    do in C(msg) and RV(diagnosis).
   - Only C(ecs:DescribeServices) is needed. What cannot be looked at is listed in RV(unverified).
   - On a local connection a line is shown whenever something changes.
 author:

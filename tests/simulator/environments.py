@@ -51,7 +51,7 @@ def create(call: Call, wanted: Json) -> Json:
 def _settle(service: Service, definition: TaskDefinition, past: float, now: float) -> None:
     """Deployed in the past, complete, with running tasks."""
     deployment = outcome.deploy(service, definition, past, Script())
-    for _ in range(service.desired):
+    for _unused in range(service.desired):
         task = scheduler.make_task(service, deployment, past)
         task.last_status, task.started_at, task.healthy = "RUNNING", past + 40, True
         task.health = "HEALTHY" if task.definition.has_health_check else "UNKNOWN"

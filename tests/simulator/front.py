@@ -327,7 +327,7 @@ def _plain(given: dict[str, str] | Sequence[dict[str, str]] | None) -> dict[str,
 def _ready(process: subprocess.Popen[str], wait: float) -> str:
     """The URL from the process's first line."""
     assert process.stdout is not None
-    readable, _, _ = select.select([process.stdout], [], [], wait)
+    readable, _unused, _unused2 = select.select([process.stdout], [], [], wait)
     line = process.stdout.readline() if readable else ""
     if not line:
         process.kill()

@@ -72,7 +72,7 @@ class Moto:
 
 def recognise(environ: Environ, signing_name: str, body: bytes) -> Request:
     """The service and operation of a request that is not ECS's."""
-    prefix, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
+    prefix, _unused, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
     if prefix:
         return Request(_TARGETS.get(prefix, signing_name or prefix), operation, "json")
     if b"Action=" in body:

@@ -63,7 +63,7 @@ class Endpoint:
         started = time.time()
         body = _read(environ)
         caller = identity.read(environ.get("HTTP_AUTHORIZATION", ""))
-        prefix, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
+        prefix, _unused, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
         ecs = prefix == _ECS_TARGET
         request = Request("ecs", operation, "json") if ecs else moto_bridge.recognise(environ, caller.service, body)
         status, error = 0, "ConnectionClosed"

@@ -82,7 +82,7 @@ class Call:
             if not name.startswith(self.region.arn("task-definition/")):
                 return None
             name = last_part(name)
-        family, _, number = name.partition(":")
+        family, _unused, number = name.partition(":")
         known = self.region.families.get(family, [])
         if self.stale:
             known = known[:-1]

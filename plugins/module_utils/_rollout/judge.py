@@ -216,8 +216,8 @@ def _done(case: Case) -> Verdict | None:
     waiting = remaining(case.snapshot, case.target, case.limits)
     if waiting:
         return Verdict("", waiting)
-    if _empty(case.service):
-        return Verdict(NOTHING_RUNNING, "desiredCount is 0: the service is updated, nothing runs, so nothing is proved")
+    if _empty(case.service, case.target):
+        return Verdict(NOTHING_RUNNING, "no task is wanted (desiredCount 0): nothing runs, so nothing is proved")
     return Verdict(COMPLETED, f"every task runs {last_part(case.target.task_definition)}")
 
 
@@ -270,7 +270,7 @@ def remaining(snapshot: Snapshot, target: Target, limits: Limits) -> str:
     if old:
         draining = sum(task.draining for task in old)
         return f"{len(old)} task(s) of an older deployment are left, {draining} of them draining"
-    if _empty(service):
+    if _empty(service, target):
         return ""
     up = [task for task in new if task.last_status == "RUNNING" and not task.draining]
     if not up or (service.scheduling == "REPLICA" and len(up) < service.desired):
@@ -297,8 +297,12 @@ def _healthy(health: str, checked: tuple[str, ...] | None, require: str) -> bool
     return health != "UNHEALTHY"
 
 
-def _empty(service: Service) -> bool:
-    return service.scheduling == "REPLICA" and service.desired == 0
+def _empty(service: Service, target: Target) -> bool:
+    """Nothing shall run: no task is wanted, or a DAEMON service finds no instance."""
+    if service.scheduling == "REPLICA":
+        return service.desired == 0
+    mine = service.deployment(target.deployment_id)
+    return mine is not None and mine.desired == 0
 
 
 def _visible(case: Case) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from .._aws import Aws
 from .._ecs import Deployment, Service, describe_service, last_part, same_task_definition
-from .._errors import AccessDeniedError, AwsError, NotSupportedError
+from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
 from .snapshot import Record, Snapshot, Target, Task
 
 T = TypeVar("T")
@@ -48,6 +48,11 @@ class Observer:
     def first(self, deployment_id: str, task_definition: str) -> Target:
         """Fill in what the operator did not say: the running deployment, or the named one's revision."""
         service = self._read_first = self.service()
+        if service.controller != "ECS":
+            raise KeyturnError(
+                f"Service {service.name} has the deploymentController {service.controller}: ECS itself deploys nothing "
+                "there, so there is no rollout to wait for. Wait with the tool that deploys it."
+            )
         if not deployment_id:
             deployment_id = self._deployment_of(service, task_definition)
         if not task_definition:
@@ -59,7 +64,8 @@ class Observer:
         """Read the service.
 
         Raises:
-            KeyturnError: it is gone, or DescribeServices, the least that a wait needs, is denied.
+            GoneError: it is not there (any more).
+            AwsError: DescribeServices, the least that a wait needs, failed.
         """
         service = describe_service(self._aws, self._cluster, self._service)
         self._ids.update(deployment.id for deployment in service.deployments)
@@ -71,7 +77,10 @@ class Observer:
         Args:
             verify: tells by service and record whether the tasks have to be read although no count moved.
         """
-        service, self._read_first = self._read_first or self.service(), None
+        try:
+            service, self._read_first = self._read_first or self.service(), None
+        except GoneError:
+            return Snapshot(at, None, None, self._tasks, None, ())
         record = self._ask("service deployment", lambda: self._find_record(service, target), None)
         snapshot = Snapshot(at, service, record, self._tasks, self._health_checked(target), ())
         stale = at - self._tasks_read_at >= TASKS_READ_AGAIN_SECONDS

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._aws import Aws
 from .._ecs import last_part
-from .._errors import KeyturnError
+from .._errors import AwsError, KeyturnError
 from .diagnose import diagnose
 from .judge import SUCCEEDED, Limits, Verdict, judge, progress, succeeded
 from .observe import Observer
@@ -55,14 +55,24 @@ class Watch:
     def poll(self, at: float) -> bool:
         """Look once more; True when something moved."""
         before = self._history.moved_at
-        self.snapshot = self._observer.look(self.target, at, lambda seen: succeeded(seen, self.target))
+        try:
+            self.snapshot = self._observer.look(self.target, at, lambda seen: succeeded(seen, self.target))
+        except AwsError as error:
+            # The rollout goes on without us: a lost connection is no reason to call it failed.
+            if not error.transient or at >= self._limits.timeout:
+                raise
+            self._tell(f"cannot be read at the moment, still waiting ({error.code})", at)
+            return False
         self._history = self._history.add(self.snapshot, self.target)
         self.verdict = judge(self.snapshot, self._history, self.target, self._limits)
-        line = progress(self.snapshot, self.target)
+        self._tell(progress(self.snapshot, self.target), at)
+        return self._history.moved_at != before
+
+    def _tell(self, line: str, at: float) -> None:
+        """Show a line when it is not the one that was shown last."""
         if line != self._line:
             self._line = line
             self._say(f"{self.target.service}: {line} ({int(at) // 60}:{int(at) % 60:02d})")
-        return self._history.moved_at != before
 
     def result(self) -> dict[str, Any]:
         """The result as the module's RETURN documents it, with ``msg`` when the rollout did not succeed."""

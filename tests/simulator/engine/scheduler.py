@@ -169,7 +169,7 @@ def _has_capacity(service: Service, deployment: Deployment, now: float) -> bool:
 
 def start_tasks(service: Service, deployment: Deployment, count: int, now: float) -> int:
     """Start `count` tasks of a deployment and say so."""
-    names = " ".join(f"(task {_start(service, deployment, now).id})" for _ in range(count))
+    names = " ".join(f"(task {_start(service, deployment, now).id})" for _unused in range(count))
     service.say(now, f"(service {service.name}) has started {count} tasks: {names}.")
     deployment.updated_at = now
     return count

@@ -12,7 +12,7 @@ from .common import checked_tags, required
 
 def _tags_of(call: Call, arn: str) -> list[Json]:
     """The very list, to be changed in place."""
-    kind, _, rest = arn.removeprefix(call.region.arn("")).partition("/")
+    kind, _unused, rest = arn.removeprefix(call.region.arn("")).partition("/")
     parts = rest.split("/")
     if kind == "cluster" and rest in call.region.clusters:
         return call.region.clusters[rest].tags

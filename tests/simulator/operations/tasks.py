@@ -68,7 +68,7 @@ def run(call: Call, body: Json) -> Json:
     if not 1 <= count <= 10:
         raise errors.invalid("count should be between 1 and 10.")
     tags = checked_tags(body.get("tags"))
-    started = [_start(call, cluster, definition, body, tags) for _ in range(count)]
+    started = [_start(call, cluster, definition, body, tags) for _unused in range(count)]
     return {"tasks": [render.task(task, call.region, tags=True) for task in started], "failures": []}
 
 
@@ -132,7 +132,7 @@ def protection(call: Call, body: Json) -> Json:
         return {"protectedTasks": [_protection(task, call.now) for task in _all(cluster)], "failures": []}
     tasks = [(name, call.task(cluster, name)) for name in names]
     return {
-        "protectedTasks": [_protection(task, call.now) for _, task in tasks if task is not None],
+        "protectedTasks": [_protection(task, call.now) for _unused, task in tasks if task is not None],
         "failures": [missing(name) for name, task in tasks if task is None],
     }
 

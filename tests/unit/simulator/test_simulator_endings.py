@@ -104,7 +104,7 @@ def test_stages_of_a_blue_green_deployment(lab: Any, strategy: str) -> None:
     new = lab.rotate()
     seen: list[str] = []
     service = lab.after(0)
-    for _ in range(700):
+    for _unused in range(700):
         service = lab.after(1)
         stage = lab.record().get("lifecycleStage")
         if stage and (not seen or seen[-1] != stage):

@@ -49,7 +49,7 @@ def test_buckets_follow_the_table(operation: str, burst: int, rate: int) -> None
     buckets = Buckets(now=time)
 
     def allowed() -> int:
-        return sum(buckets.allow("1", "r", "ecs", operation) for _ in range(200))
+        return sum(buckets.allow("1", "r", "ecs", operation) for _unused in range(200))
 
     assert allowed() == burst
     time.now = 1.0
@@ -60,7 +60,7 @@ def test_buckets_follow_the_table(operation: str, burst: int, rate: int) -> None
 
 def test_register_and_deregister_share_a_bucket_that_other_regions_do_not() -> None:
     buckets = Buckets(now=Time())
-    assert all(buckets.allow("1", "r", "ecs", "RegisterTaskDefinition") for _ in range(20))
+    assert all(buckets.allow("1", "r", "ecs", "RegisterTaskDefinition") for _unused in range(20))
     assert not buckets.allow("1", "r", "ecs", "DeregisterTaskDefinition")
     assert buckets.allow("1", "other", "ecs", "RegisterTaskDefinition")
     assert buckets.allow("2", "r", "ecs", "RegisterTaskDefinition")
@@ -70,7 +70,7 @@ def test_register_and_deregister_share_a_bucket_that_other_regions_do_not() -> N
 def test_two_hundred_registrations_cost_three_minutes() -> None:
     time = Time()
     buckets = Buckets(now=time)
-    for _ in range(200):
+    for _unused in range(200):
         while not buckets.allow("1", "r", "ecs", "RegisterTaskDefinition"):
             time.now += 0.25
     assert 180 <= time.now <= 181
@@ -78,13 +78,13 @@ def test_two_hundred_registrations_cost_three_minutes() -> None:
 
 def test_buckets_can_be_off() -> None:
     buckets = Buckets(enabled=False, now=Time())
-    assert all(buckets.allow("1", "r", "ecs", "RegisterTaskDefinition") for _ in range(1000))
+    assert all(buckets.allow("1", "r", "ecs", "RegisterTaskDefinition") for _unused in range(1000))
 
 
 def test_a_fault_counts_its_calls() -> None:
     faults = Faults()
     faults.add(Fault("throttle", "UpdateService", times=2, after=1))
-    kinds = [faults.take("ecs", "UpdateService", "1", "r") for _ in range(5)]
+    kinds = [faults.take("ecs", "UpdateService", "1", "r") for _unused in range(5)]
     assert [fault.kind if fault else None for fault in kinds] == [None, "throttle", "throttle", None, None]
 
 
@@ -94,7 +94,7 @@ def test_faults_select_service_operation_account_and_region() -> None:
     assert faults.take("ecs", "GetParameter", "1", "r") is None
     assert faults.take("ssm", "GetParameter", "2", "r") is None
     assert faults.take("ssm", "GetParameter", "1", "q") is None
-    assert all(faults.take("ssm", "PutParameter", "1", "r") for _ in range(10))
+    assert all(faults.take("ssm", "PutParameter", "1", "r") for _unused in range(10))
     faults.clear()
     assert faults.take("ssm", "PutParameter", "1", "r") is None
 

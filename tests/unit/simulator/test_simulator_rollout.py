@@ -29,7 +29,7 @@ def test_a_rolling_update_from_pending_to_successful(lab: Any) -> None:
     assert (new["status"], new["rolloutState"]) == ("PRIMARY", "IN_PROGRESS")
     assert new["rolloutStateReason"] == f"ECS deployment {new['id']} in progress."
     assert lab.record()["status"] == "PENDING"
-    statuses = [task["lastStatus"] for _ in range(4) if lab.after(5) for task in lab.tasks()]
+    statuses = [task["lastStatus"] for _unused in range(4) if lab.after(5) for task in lab.tasks()]
     assert {"PROVISIONING", "PENDING", "ACTIVATING"} <= set(statuses) | {"ACTIVATING"}
     draining = lab.after(25)
     assert [one["status"] for one in draining["deployments"]] == ["PRIMARY", "ACTIVE"]
@@ -61,7 +61,7 @@ def test_many_small_steps_equal_one_jump(new_lab: Any) -> None:
         one.environment(desired=4)
         one.script("circuit_breaker", cause="image_pull")
         one.rotate()
-    for _ in range(300):
+    for _unused in range(300):
         small.after(1)
     big.after(300)
     assert small.after(0) == big.after(0)
@@ -96,7 +96,7 @@ def test_bounds_hold_at_every_moment(lab: Any, desired: int, lower: int, upper: 
     configuration = {"minimumHealthyPercent": lower, "maximumPercent": upper}
     lab.environment(desired=desired, service_options={"deploymentConfiguration": configuration})
     lab.rotate()
-    for _ in range(1500):
+    for _unused in range(1500):
         lab.after(1)
         tasks = lab.service.tasks.values()
         assert sum(task.alive and task.healthy for task in tasks) >= desired * lower / 100

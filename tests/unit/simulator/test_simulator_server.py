@@ -174,7 +174,7 @@ def test_throttling_over_http(sim: Simulator) -> None:
         except ClientError as error:
             return str(error.response["Error"]["Code"])
 
-    outcomes = [attempt() for _ in range(30)]
+    outcomes = [attempt() for _unused in range(30)]
     assert outcomes[:20] == ["arn"] * 20 and "ThrottlingException" in outcomes[20:]
 
 
@@ -222,7 +222,7 @@ def test_it_starts_quickly_and_dies_with_its_parent() -> None:
     environ = {**os.environ, "PYTHONPATH": str(TESTS)}
     answer = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     pid = int(answer.stdout.split()[1])
-    for _ in range(50):
+    for _unused in range(50):
         if not _alive(pid):
             return
         time.sleep(0.1)
