@@ -27,6 +27,7 @@ try:
     import botocore.config
     import botocore.credentials
     import botocore.exceptions
+    import botocore.parsers
     import botocore.session
 
     HAS_BOTO3 = True
@@ -144,14 +145,17 @@ def _new_session(profile: str | None, *static: Any) -> Any:
 
 
 def _config(options: Mapping[str, Any], once: bool) -> Any:
-    """Merge the operator's ``aws_config`` over ours; a call that is sent once keeps our retries."""
+    """Merge the operator's ``aws_config`` over ours.
+
+    A call that is sent once keeps our retries; what it sends came from ECS itself, so an older model does not veto it.
+    """
     ours: Any = {"mode": "standard", "total_max_attempts": 1 if once else OTHER_ATTEMPTS}
     base = botocore.config.Config(user_agent_extra=f"keyturn.ecs/{COLLECTION_VERSION}", retries=ours)
     try:
         merged = base.merge(botocore.config.Config(**options))
     except (TypeError, botocore.exceptions.BotoCoreError) as error:
         raise KeyturnError(f"aws_config: {error}") from None
-    return merged.merge(botocore.config.Config(retries=ours)) if once else merged
+    return merged.merge(botocore.config.Config(retries=ours, parameter_validation=False)) if once else merged
 
 
 class Aws:
@@ -256,7 +260,7 @@ class Aws:
             answer: dict[str, Any] = method(**params)
         except botocore.exceptions.ClientError as error:
             raise self._from_answer(error, service, operation, on) from None
-        except botocore.exceptions.BotoCoreError as error:
+        except (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError) as error:
             raise self._from_botocore(error, service, operation, on) from None
         return answer
 

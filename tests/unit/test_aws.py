@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import botocore.awsrequest
 import botocore.exceptions
 import pytest
 import yaml
@@ -15,35 +14,9 @@ import yaml
 from ansible_collections.keyturn.ecs.plugins.module_utils import _aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._aws import CONNECTION_SPEC, Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AccessDeniedError, AwsError, KeyturnError
+from fakes.network import OPTIONS, InTurn, error
 
 ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = {"region": "us-east-1", "access_key": "AKIAEXAMPLE", "secret_key": "the-secret-key", "validate_certs": True}
-
-
-class Answers:
-    """Stands in for the network: answers each request with the next of a list, and keeps what was sent."""
-
-    def __init__(self, aws: Aws, *answers: tuple[int, dict[str, Any]] | Exception) -> None:
-        self.left = list(answers)
-        self.sent: list[Any] = []
-        for once in (False, True):
-            aws._client("ecs", once).meta.events.register("before-send.ecs", self.answer)
-
-    def answer(self, request: Any, **_more: Any) -> Any:
-        self.sent.append(request)
-        answer = self.left.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        status, body = answer
-        response = botocore.awsrequest.AWSResponse(
-            "http://x", status, {"content-type": "application/x-amz-json-1.1"}, None
-        )
-        response._content = json.dumps(body).encode()
-        return response
-
-
-def error(code: str, message: str = "no") -> tuple[int, dict[str, Any]]:
-    return 400, {"__type": code, "message": message}
 
 
 @pytest.fixture(autouse=True)
@@ -72,20 +45,20 @@ def describe(aws: Aws) -> dict[str, Any]:
 
 
 def test_throttling_is_tried_again_far_beyond_botocores_own_attempts(aws: Aws) -> None:
-    network = Answers(aws, *[error("ThrottlingException", "Rate exceeded")] * 20, (200, {"services": []}))
+    network = InTurn(aws, *[error("ThrottlingException", "Rate exceeded")] * 20, (200, {"services": []}))
     assert describe(aws)["services"] == []
     assert len(network.sent) == 21
 
 
 def test_two_writers_in_one_family_are_tried_again(aws: Aws) -> None:
     busy = error("ClientException", "Too many concurrent attempts to create a new revision of the specified family.")
-    network = Answers(aws, busy, busy, (200, {"taskDefinition": {}}))
+    network = InTurn(aws, busy, busy, (200, {"taskDefinition": {}}))
     aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
     assert len(network.sent) == 3
 
 
 def test_another_client_exception_is_not(aws: Aws) -> None:
-    network = Answers(aws, error("ClientException", "Invalid family"))
+    network = InTurn(aws, error("ClientException", "Invalid family"))
     with pytest.raises(
         AwsError, match="ecs:RegisterTaskDefinition on family f failed: ClientException: Invalid family"
     ):
@@ -97,7 +70,7 @@ def test_another_client_exception_is_not(aws: Aws) -> None:
     "lost", [(500, {"__type": "ServerException"}), botocore.exceptions.ConnectionClosedError(endpoint_url="http://x")]
 )
 def test_a_call_sent_once_is_not_repeated_when_its_outcome_is_unknown(aws: Aws, lost: Any) -> None:
-    network = Answers(aws, lost)
+    network = InTurn(aws, lost)
     with pytest.raises(AwsError) as caught:
         aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
     assert caught.value.outcome_unknown
@@ -106,7 +79,7 @@ def test_a_call_sent_once_is_not_repeated_when_its_outcome_is_unknown(aws: Aws, 
 
 def test_a_call_that_was_never_sent_is_repeated(aws: Aws) -> None:
     refused = botocore.exceptions.EndpointConnectionError(endpoint_url="http://x")
-    network = Answers(aws, refused, throttled := error("ThrottlingException"), throttled, (200, {"taskDefinition": {}}))
+    network = InTurn(aws, refused, throttled := error("ThrottlingException"), throttled, (200, {"taskDefinition": {}}))
     aws.call_once("ecs", "RegisterTaskDefinition", "family f", family="f", containerDefinitions=[])
     assert len(network.sent) == 4
 
@@ -128,7 +101,7 @@ def test_backoff_grows_to_its_bound_with_full_jitter() -> None:
 
 def test_a_denied_call_names_the_permission(aws: Aws) -> None:
     text = "User: arn:aws:iam::123456789012:user/x is not authorized to perform: ecs:DescribeServices on resource: y"
-    Answers(aws, error("AccessDeniedException", text))
+    InTurn(aws, error("AccessDeniedException", text))
     with pytest.raises(AccessDeniedError, match=r"allow ecs:DescribeServices to the caller") as caught:
         describe(aws)
     assert caught.value.permission == "ecs:DescribeServices"
@@ -136,7 +109,7 @@ def test_a_denied_call_names_the_permission(aws: Aws) -> None:
 
 def test_no_value_gets_into_an_error(aws: Aws) -> None:
     aws.scrub.add("sk-new-value")
-    Answers(aws, error("InvalidParameterException", "bad: sk-new-value, the-secret-key"))
+    InTurn(aws, error("InvalidParameterException", "bad: sk-new-value, the-secret-key"))
     with pytest.raises(AwsError) as caught:
         describe(aws)
     assert "sk-new-value" not in str(caught.value)
@@ -154,13 +127,13 @@ def test_a_refused_parameter_is_named_without_its_value(aws: Aws) -> None:
 
 def test_raw_answers_keep_what_botocore_drops(aws: Aws) -> None:
     raw = {"taskDefinition": {"family": "f", "invented": {"deep": [1.5, None, "é"]}}}
-    Answers(aws, (200, raw))
+    InTurn(aws, (200, raw))
     assert aws.call_raw("ecs", "DescribeTaskDefinition", "f", taskDefinition="f") == raw
 
 
 def test_a_body_is_sent_as_it_is(aws: Aws) -> None:
     body = {"family": "f", "containerDefinitions": [], "invented": {"a": [1, "é"]}}
-    network = Answers(aws, (200, {"taskDefinition": {}}))
+    network = InTurn(aws, (200, {"taskDefinition": {}}))
     aws.call_once("ecs", "RegisterTaskDefinition", "f", body, family="f", containerDefinitions=[])
     assert json.loads(network.sent[0].body) == body
 
@@ -183,7 +156,7 @@ def test_unknown_members_are_found_at_any_depth(aws: Aws) -> None:
 
 
 def test_the_user_agent_names_the_collection(aws: Aws) -> None:
-    network = Answers(aws, (200, {"services": []}))
+    network = InTurn(aws, (200, {"services": []}))
     describe(aws)
     assert f"keyturn.ecs/{_aws.COLLECTION_VERSION}" in network.sent[0].headers["User-Agent"].decode()
 

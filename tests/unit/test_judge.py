@@ -260,5 +260,6 @@ def test_a_failed_task_tells_the_cause(reason: str) -> None:
 
 def test_progress_line() -> None:
     tasks = (task(), task(OLD, "DEACTIVATING", desired="STOPPED"), task(OLD, "DEACTIVATING", desired="STOPPED"))
-    snapshot = Snapshot(1.0, MOVING, None, tasks, ())
-    assert progress(snapshot, TARGET) == "1/2 tasks on revision 43, 2 old draining"
+    drained = service(deployment(MINE, runningCount=1), deployment(OLD, "ACTIVE", "COMPLETED", runningCount=0))
+    assert progress(Snapshot(1.0, drained, None, tasks, ()), TARGET) == "1/2 tasks on revision 43, 2 old draining"
+    assert progress(Snapshot(1.0, MOVING, None, None, ()), TARGET) == "1/2 tasks on revision 43, 2 old running"

@@ -127,6 +127,18 @@ def succeeded(snapshot: Snapshot, target: Target) -> bool:
     return len(snapshot.service.deployments) == 1 and mine.running == mine.desired and mine.pending == 0
 
 
+def phase(snapshot: Snapshot, target: Target) -> tuple[bool, ...]:
+    """What tells the phases of a rollout apart; the ending of one brings the next events near."""
+    service = snapshot.service
+    mine = service.deployment(target.deployment_id) if service else None
+    return (
+        mine is not None and mine.desired > 0 and mine.running >= mine.desired,
+        mine is not None and mine.failed > 0,
+        snapshot.record is not None and snapshot.record.status in _ROLLING_BACK,
+        succeeded(snapshot, target),
+    )
+
+
 def percent_deadlock(service: Service) -> bool:
     """Tell whether minimum and maximum percent let a rolling deployment neither start a task nor stop one."""
     if service.scheduling != "REPLICA" or service.strategy != "ROLLING" or service.desired == 0:
@@ -344,12 +356,8 @@ def progress(snapshot: Snapshot, target: Target) -> str:
     desired = mine.desired if mine and service.scheduling == "DAEMON" else service.desired
     running = mine.running if mine else len(snapshot.new_tasks(target))
     parts = [f"{running}/{desired} tasks on revision {revision_number(target.task_definition)}"]
-    old = snapshot.old_tasks(target)
-    draining = sum(task.draining for task in old)
-    if snapshot.tasks is None:
-        staying = sum(entry.running for entry in service.deployments if entry.id != target.deployment_id)
-    else:
-        staying = len(old) - draining
+    staying = sum(entry.running for entry in service.deployments if entry.id != target.deployment_id)
+    draining = sum(task.draining for task in snapshot.old_tasks(target)) if not staying else 0
     parts += [f"{staying} old running"] * bool(staying) + [f"{draining} old draining"] * bool(draining)
     failed = mine.failed if mine else 0
     parts += [f"{failed} failed to start"] * bool(failed)

@@ -11,19 +11,21 @@ https://docs.aws.amazon.com/AmazonECS/latest/APIReference/
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .._aws import Aws
 from .._ecs import Deployment, Service, describe_service, last_part, same_task_definition
 from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
+from .judge import succeeded
 from .snapshot import Record, Snapshot, Target, Task
 
 T = TypeVar("T")
 
 # What ECS answers when something is not there, or not there yet.
 _NOT_THERE = {"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"}
-# Tasks may change while every count stays the same, as in a crash loop.
-TASKS_READ_AGAIN_SECONDS = 15.0
+# Tasks may change while every count stays the same, and an alarm may stop a deployment before any count tells.
+IDLE_SECONDS = 60.0
 DESCRIBE_TASKS_BATCH = 100
 DESCRIBE_RECORDS_BATCH = 20
 
@@ -36,11 +38,14 @@ class Observer:
         self._cluster = cluster
         self._service = service
         self._refused: dict[str, str] = {}
+        self._deployments: tuple[Deployment, ...] = ()
+        self._moved_at = 0.0
+        self._record: Record | None = None
         self._record_arn = ""
         self._ids: set[str] = set()
         self._checks: dict[str, tuple[str, ...] | None] = {}
         self._tasks: tuple[Task, ...] | None = None
-        self._tasks_read_for: tuple[Deployment, ...] | None = None
+        self._tasks_read_for: tuple[int, bool, bool] = (0, False, True)
         self._tasks_read_at = 0.0
         self._guessed_record = False
         self._read_first: Service | None = None
@@ -71,23 +76,30 @@ class Observer:
         self._ids.update(deployment.id for deployment in service.deployments)
         return service
 
-    def look(self, target: Target, at: float, verify: Callable[[Snapshot], bool]) -> Snapshot:
-        """Take a snapshot.
+    def look(self, target: Target, at: float) -> Snapshot:
+        """Take a snapshot at ``at`` seconds since the wait began, with as few calls as tell what is new.
 
-        Args:
-            verify: tells by service and record whether the tasks have to be read although no count moved.
+        DescribeServices tells that something moves. The record is read when that leaves the ending open, the tasks when
+        the ending hangs on them, when some failed, when old ones can only be draining, and when nothing moved for long.
         """
         try:
             service, self._read_first = self._read_first or self.service(), None
         except GoneError:
             return Snapshot(at, None, None, self._tasks, None, ())
-        record = self._ask("service deployment", lambda: self._find_record(service, target), None)
-        snapshot = Snapshot(at, service, record, self._tasks, self._health_checked(target), ())
-        stale = at - self._tasks_read_at >= TASKS_READ_AGAIN_SECONDS
-        if service.deployments != self._tasks_read_for or stale or verify(snapshot):
+        mine = service.deployment(target.deployment_id)
+        if service.deployments != self._deployments:
+            self._deployments, self._moved_at = service.deployments, at
+        idle = at - max(self._moved_at, self._tasks_read_at) >= IDLE_SECONDS
+        ordinary = mine is not None and mine.status == "PRIMARY" and mine.rollout_state == "IN_PROGRESS"
+        if not ordinary or idle or service.strategy != "ROLLING" or (mine is not None and mine.failed):
+            self._record = self._ask("service deployment", lambda: self._find_record(service, target), None)
+        snapshot = Snapshot(at, service, self._record, self._tasks, self._health_checked(target), ())
+        only_new = not any(entry.running for entry in service.deployments if entry.id != target.deployment_id)
+        reason = (mine.failed if mine else 0, only_new, ordinary)
+        if succeeded(snapshot, target) or idle or reason != self._tasks_read_for:
             self._tasks = self._ask("tasks", self._read_tasks, None)
-            self._tasks_read_for, self._tasks_read_at = service.deployments, at
-        return Snapshot(at, service, record, self._tasks, snapshot.health_checked, self._unverified(service, record))
+            self._tasks_read_for, self._tasks_read_at = reason, at
+        return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record))
 
     def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:
         """Read a source that may be denied or missing; once refused it is not asked again."""

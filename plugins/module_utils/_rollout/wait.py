@@ -17,14 +17,14 @@ from .._aws import Aws
 from .._ecs import last_part
 from .._errors import AwsError, KeyturnError
 from .diagnose import diagnose
-from .judge import SUCCEEDED, Limits, Verdict, judge, progress, succeeded
+from .judge import SUCCEEDED, Limits, Verdict, judge, phase, progress
 from .observe import Observer
 from .snapshot import History, Snapshot, Target
 
 Progress = Callable[[str], None]
 
 FIRST_INTERVAL = 1.0
-GROWTH = 1.4
+GROWTH = 1.8
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Watch:
         self._limits = limits
         self._say = say
         self._line = ""
+        self._phase: tuple[bool, ...] = ()
         self._scrub = aws.scrub
         self._history = History()
         self.target: Target = self._observer.first(
@@ -53,10 +54,9 @@ class Watch:
         self.verdict = Verdict("", "")
 
     def poll(self, at: float) -> bool:
-        """Look once more; True when something moved."""
-        before = self._history.moved_at
+        """Look once more; True when a new phase began, so that the next poll should come soon."""
         try:
-            self.snapshot = self._observer.look(self.target, at, lambda seen: succeeded(seen, self.target))
+            self.snapshot = self._observer.look(self.target, at)
         except AwsError as error:
             # The rollout goes on without us: a lost connection is no reason to call it failed.
             if not error.transient or at >= self._limits.timeout:
@@ -66,7 +66,8 @@ class Watch:
         self._history = self._history.add(self.snapshot, self.target)
         self.verdict = judge(self.snapshot, self._history, self.target, self._limits)
         self._tell(progress(self.snapshot, self.target), at)
-        return self._history.moved_at != before
+        before, self._phase = self._phase, phase(self.snapshot, self.target)
+        return self._phase != before
 
     def _tell(self, line: str, at: float) -> None:
         """Show a line when it is not the one that was shown last."""
@@ -140,10 +141,10 @@ def wait(
     interval = FIRST_INTERVAL
     while True:
         waiting = [watch for watch in watches if not watch.verdict.over]
-        moved = [watch.poll(clock.now() - started) for watch in waiting]
+        begun = [watch.poll(clock.now() - started) for watch in waiting]
         if all(watch.verdict.over for watch in watches):
             break
-        interval = FIRST_INTERVAL if any(moved) else interval * GROWTH
+        interval = FIRST_INTERVAL if any(begun) else interval * GROWTH
         left = max(limits.timeout - (clock.now() - started), 0.0)
         clock.sleep(max(min(interval, options["poll_interval"], left) * clock.jitter(), 0.1))
     results = [watch.result() for watch in watches]
