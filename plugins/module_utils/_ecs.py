@@ -156,9 +156,9 @@ class Service:
         )
 
 
-def epoch(time: datetime | None) -> float | None:
-    """Return a botocore timestamp as epoch seconds."""
-    return time.timestamp() if time is not None else None
+def epoch(time: datetime | float | None) -> float | None:
+    """Return a timestamp, as botocore parses it or as it stands in raw JSON, as epoch seconds."""
+    return time.timestamp() if isinstance(time, datetime) else time
 
 
 def describe_service(aws: Aws, cluster: str, service: str) -> Service:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 CENSORED = "********"
+
+# OpenAI's keys, and others made alike. A log may hold one that nobody told us of.
+LOOKS_LIKE_A_KEY = re.compile(r"\b[spr]k[-_][A-Za-z0-9_-]{16,}")
 
 # Shorter neighbours ("1", "true", "INFO") are no secrets, and taking them out would make messages unreadable.
 MIN_NEIGHBOUR = 8
@@ -56,6 +60,10 @@ class Scrubber:
         for form in sorted(self._forms, key=len, reverse=True):
             text = text.replace(form, CENSORED)
         return text
+
+    def foreign(self, text: str) -> str:
+        """Return text that others wrote (events, log lines) without known values or what looks like a key."""
+        return LOOKS_LIKE_A_KEY.sub(CENSORED, self.text(text))
 
     def data(self, data: Any) -> Any:
         """Return a copy of nested dicts, lists and tuples with every string scrubbed; keys stay as they are."""

@@ -279,6 +279,8 @@ CAPABILITY = Capability(
 def main() -> None:
     module = AnsibleModule(argument_spec=CAPABILITY.argument_spec, supports_check_mode=True, **CAPABILITY.rules)
     result = CAPABILITY.answer(module.params, check_mode=module.check_mode, diff=module._diff)
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

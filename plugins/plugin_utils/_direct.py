@@ -65,6 +65,9 @@ class DirectAction(ActionBase):
             diff=self._task.diff,
             say=lambda line: display.display(f"[{host}] {remove_values(line, secrets)}"),
         )
+        doubled = [f"Both option {one['option']} and its alias {one['alias']} are set." for one in checked._warnings]
+        if doubled:
+            answer["warnings"] = [*doubled, *answer.get("warnings", [])]
         return _censored(answer, secrets)
 
     def _complaint(self, error: Any) -> str:

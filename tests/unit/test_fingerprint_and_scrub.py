@@ -62,6 +62,13 @@ def test_short_neighbours_and_empty_values_stay() -> None:
     assert scrub.text("INFO 1 a-long-password") == "INFO 1 ********"
 
 
+def test_foreign_text_loses_keys_that_nobody_told_us_of() -> None:
+    text = "Incorrect API key provided: sk-proj-AbCdEf0123456789. (task 0f) in web-production-backend-service"
+    assert Scrubber().foreign(text) == (
+        "Incorrect API key provided: ********. (task 0f) in web-production-backend-service"
+    )
+
+
 def test_nested_data() -> None:
     assert Scrubber(["secret-1"]).data({"a": ["x secret-1", {"b": ("secret-1", 3)}]}) == {
         "a": ["x ********", {"b": ["********", 3]}]

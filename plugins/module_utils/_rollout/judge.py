@@ -364,6 +364,8 @@ def progress(snapshot: Snapshot, target: Target) -> str:
     if snapshot.record is not None:
         if snapshot.record.lifecycle_stage and service.strategy != "ROLLING":
             parts.append(f"stage {snapshot.record.lifecycle_stage}")
+        if snapshot.record.hook("AWAITING_ACTION"):
+            parts.append("paused by a lifecycle hook")
         if snapshot.record.status in _ROLLING_BACK:
             parts.append("rolling back")
     return ", ".join(parts)

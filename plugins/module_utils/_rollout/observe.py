@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from .._aws import Aws
 from .._ecs import Deployment, Service, describe_service, last_part, same_task_definition
 from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
+from .evidence import ContainerSpec, Deployed
 from .judge import succeeded
 from .snapshot import Record, Snapshot, Target, Task
 
@@ -43,7 +44,7 @@ class Observer:
         self._record: Record | None = None
         self._record_arn = ""
         self._ids: set[str] = set()
-        self._checks: dict[str, tuple[str, ...] | None] = {}
+        self._definitions: dict[str, Deployed | None] = {}
         self._tasks: tuple[Task, ...] | None = None
         self._tasks_read_for: tuple[int, bool, bool] = (0, False, True)
         self._tasks_read_at = 0.0
@@ -76,11 +77,12 @@ class Observer:
         self._ids.update(deployment.id for deployment in service.deployments)
         return service
 
-    def look(self, target: Target, at: float) -> Snapshot:
+    def look(self, target: Target, at: float, full: bool = False) -> Snapshot:
         """Take a snapshot at ``at`` seconds since the wait began, with as few calls as tell what is new.
 
         DescribeServices tells that something moves. The record is read when that leaves the ending open, the tasks when
-        the ending hangs on them, when some failed, when old ones can only be draining, and when nothing moved for long.
+        the ending hangs on them, when some failed, when old ones can only be draining, and when nothing moved for long;
+        both, when the snapshot has to be ``full``.
         """
         try:
             service, self._read_first = self._read_first or self.service(), None
@@ -89,14 +91,16 @@ class Observer:
         mine = service.deployment(target.deployment_id)
         if service.deployments != self._deployments:
             self._deployments, self._moved_at = service.deployments, at
-        idle = at - max(self._moved_at, self._tasks_read_at) >= IDLE_SECONDS
+        full = full or at - max(self._moved_at, self._tasks_read_at) >= IDLE_SECONDS
         ordinary = mine is not None and mine.status == "PRIMARY" and mine.rollout_state == "IN_PROGRESS"
-        if not ordinary or idle or service.strategy != "ROLLING" or (mine is not None and mine.failed):
+        if not ordinary or full or service.strategy != "ROLLING" or (mine is not None and mine.failed):
             self._record = self._ask("service deployment", lambda: self._find_record(service, target), None)
-        snapshot = Snapshot(at, service, self._record, self._tasks, self._health_checked(target), ())
+        definition = self.definition(target)
+        checked = definition.health_checked if definition else None
+        snapshot = Snapshot(at, service, self._record, self._tasks, checked, ())
         only_new = not any(entry.running for entry in service.deployments if entry.id != target.deployment_id)
         reason = (mine.failed if mine else 0, only_new, ordinary)
-        if succeeded(snapshot, target) or idle or reason != self._tasks_read_for:
+        if succeeded(snapshot, target) or full or reason != self._tasks_read_for:
             self._tasks = self._ask("tasks", self._read_tasks, None)
             self._tasks_read_for, self._tasks_read_at = reason, at
         return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record))
@@ -247,21 +251,20 @@ class Observer:
                 return arns
             more = {"nextToken": answer["nextToken"]}
 
-    def _health_checked(self, target: Target) -> tuple[str, ...] | None:
-        """Containers of the deployed revision with a health check, read once."""
+    def definition(self, target: Target) -> Deployed | None:
+        """The deployed revision, read once; None where it may not be read."""
         name = target.task_definition
-        if not name:
-            return None
-        if name not in self._checks:
-            self._checks[name] = self._ask("health checks", lambda: self._read_checks(name), None)
-        return self._checks[name]
+        if name and name not in self._definitions:
+            self._definitions[name] = self._ask("health checks", lambda: self._read_definition(name), None)
+        return self._definitions.get(name)
 
-    def _read_checks(self, name: str) -> tuple[str, ...] | None:
-        answer = self._aws.call(
-            "ecs", "DescribeTaskDefinition", f"task definition {last_part(name)}", taskDefinition=name
-        )
-        return tuple(
-            container["name"]
-            for container in answer["taskDefinition"].get("containerDefinitions") or ()
-            if container.get("healthCheck") and container.get("essential", True)
+    def _read_definition(self, name: str) -> Deployed:
+        on = f"task definition {last_part(name)}"
+        answer = self._aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=name)["taskDefinition"]
+        containers = answer.get("containerDefinitions") or ()
+        for container in containers:
+            self._aws.scrub.add_neighbours(entry.get("value") or "" for entry in container.get("environment") or ())
+        return Deployed(
+            execution_role=answer.get("executionRoleArn") or "",
+            containers=tuple(ContainerSpec.parse(container) for container in containers),
         )

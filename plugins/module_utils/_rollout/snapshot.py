@@ -100,9 +100,14 @@ class Record:
     target: str  # ARN of the service revision that it deploys
     created_at: float | None
     lifecycle_stage: str
+    hooks: tuple[tuple[str, str], ...]  # status and words of each lifecycle hook: AWAITING_ACTION, TIMED_OUT, FAILED …
     breaker_failures: int | None
     breaker_threshold: int | None
     triggered_alarms: tuple[str, ...]
+
+    def hook(self, status: str) -> str:
+        """The first lifecycle hook with this status, in words; empty for none."""
+        return next((words for found, words in self.hooks if found == status), "")
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Record:
@@ -115,10 +120,16 @@ class Record:
             target=(answer.get("targetServiceRevision") or {}).get("arn", ""),
             created_at=epoch(answer.get("createdAt")),
             lifecycle_stage=answer.get("lifecycleStage") or "",
+            hooks=tuple((hook.get("status", ""), _hook(hook)) for hook in answer.get("lifecycleHookDetails") or ()),
             breaker_failures=breaker.get("failureCount"),
             breaker_threshold=breaker.get("threshold"),
             triggered_alarms=tuple((answer.get("alarms") or {}).get("triggeredAlarmNames") or ()),
         )
+
+
+def _hook(answer: Mapping[str, Any]) -> str:
+    expires = answer.get("expiresAt")
+    return f"{answer.get('hookId', '')}" + (f", which expires at {expires.isoformat()}" if expires else "")
 
 
 @dataclass(frozen=True)

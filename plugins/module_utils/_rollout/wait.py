@@ -17,6 +17,7 @@ from .._aws import Aws
 from .._ecs import last_part
 from .._errors import AwsError, KeyturnError
 from .diagnose import diagnose
+from .evidence import gather
 from .judge import SUCCEEDED, Limits, Verdict, judge, phase, progress
 from .observe import Observer
 from .snapshot import History, Snapshot, Target
@@ -45,29 +46,35 @@ class Watch:
         self._say = say
         self._line = ""
         self._phase: tuple[bool, ...] = ()
-        self._scrub = aws.scrub
+        self._aws = aws
         self._history = History()
         self.target: Target = self._observer.first(
             wanted.get("deployment_id") or "", wanted.get("task_definition") or ""
         )
-        self.snapshot: Snapshot | None = None
+        self._seen = Snapshot(0.0, None, None, None, None)
         self.verdict = Verdict("", "")
 
     def poll(self, at: float) -> bool:
         """Look once more; True when a new phase began, so that the next poll should come soon."""
         try:
-            self.snapshot = self._observer.look(self.target, at)
+            self._judge(at)
+            if self.verdict.over and self.verdict.status not in SUCCEEDED:
+                # A bad ending is told only from everything that can be seen.
+                self._judge(at, full=True)
         except AwsError as error:
             # The rollout goes on without us: a lost connection is no reason to call it failed.
             if not error.transient or at >= self._limits.timeout:
                 raise
             self._tell(f"cannot be read at the moment, still waiting ({error.code})", at)
             return False
-        self._history = self._history.add(self.snapshot, self.target)
-        self.verdict = judge(self.snapshot, self._history, self.target, self._limits)
-        self._tell(progress(self.snapshot, self.target), at)
-        before, self._phase = self._phase, phase(self.snapshot, self.target)
+        before, self._phase = self._phase, phase(self._seen, self.target)
+        self._tell(progress(self._seen, self.target), at)
         return self._phase != before
+
+    def _judge(self, at: float, full: bool = False) -> None:
+        self._seen = self._observer.look(self.target, at, full)
+        self._history = self._history.add(self._seen, self.target)
+        self.verdict = judge(self._seen, self._history, self.target, self._limits)
 
     def _tell(self, line: str, at: float) -> None:
         """Show a line when it is not the one that was shown last."""
@@ -77,9 +84,7 @@ class Watch:
 
     def result(self) -> dict[str, Any]:
         """The result as the module's RETURN documents it, with ``msg`` when the rollout did not succeed."""
-        snapshot, target, verdict = self.snapshot, self.target, self.verdict
-        if snapshot is None:
-            raise KeyturnError(f"service {target.service} was never looked at")
+        snapshot, target, verdict, clean = self._seen, self.target, self.verdict, self._aws.scrub.foreign
         result: dict[str, Any] = {
             "cluster": target.cluster,
             "service": target.service,
@@ -90,19 +95,20 @@ class Watch:
             "tasks": [task.result() for task in snapshot.new_tasks(target)],
             "old_tasks": [task.result() for task in snapshot.old_tasks(target)],
             "events": [
-                {"created_at": _iso(event.created_at), "message": self._scrub.text(event.message)}
+                {"created_at": _iso(event.created_at), "message": clean(event.message)}
                 for event in self._history.events
             ],
-            "unverified": [self._scrub.text(line) for line in snapshot.unverified],
+            "unverified": [clean(line) for line in snapshot.unverified],
             "diagnosis": [],
         }
         if verdict.status not in SUCCEEDED:
-            findings = diagnose(snapshot, self._history, target, verdict)
+            evidence = gather(self._aws, target, snapshot, self._observer.definition(target))
+            findings = diagnose(snapshot, self._history, target, verdict, evidence)
             result["diagnosis"] = [
                 {
                     "cause": finding.cause,
-                    "evidence": self._scrub.text(finding.evidence),
-                    "remedy": self._scrub.text(finding.remedy),
+                    "evidence": clean(finding.evidence),
+                    "remedy": clean(finding.remedy),
                 }
                 for finding in findings
             ]
@@ -112,7 +118,7 @@ class Watch:
     def _message(self, diagnosis: list[dict[str, str]]) -> str:
         """One line: what, how it ended, why, what to do."""
         what = f"{self.target.service}: rollout of {last_part(self.target.task_definition) or 'an unknown revision'}"
-        reason, first = self._scrub.text(self.verdict.reason), diagnosis[0]
+        reason, first = self._aws.scrub.foreign(self.verdict.reason), diagnosis[0]
         why = "" if first["evidence"] == reason else f" Cause {first['cause']}: {first['evidence']}."
         return f"{what} {self.verdict.status}: {reason.rstrip('.')}.{why} {first['remedy']}"
 

@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import Deployment, Service, same_task_definition
+from .._ecs import Deployment, Service, describe_service, same_task_definition
 from .._errors import AwsError, KeyturnError
 from .current import Current, Definition, parse_definition, read_newer
 from .desired import Desired
 from .plan import REGISTER, Plan, holds, normal
 
-# Seconds before a registration whose answer was lost is looked for and, if it is not there, tried again.
-LOST_ANSWER_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
-
-# ECS is eventually consistent: UpdateService may not see a revision that was registered a moment ago.
-NOT_FOUND_YET_PAUSES = (1.0, 2.0, 4.0, 8.0)
+# Seconds before a call is tried again whose answer was lost, or that did not see a revision registered a moment ago.
+AGAIN_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
+# Seconds before the service is read again when UpdateService's answer was older than the update itself.
+STALE_PAUSES = (1.0, 2.0, 4.0)
 _NOT_FOUND_YET = re.compile(
     r"(?:ClientException|InvalidParameterException): .*task ?definition.*not (?:found|exist)", re.IGNORECASE
 )
@@ -64,7 +63,8 @@ def apply(aws: Aws, current: Current, desired: Desired, plan: Plan, pause: Calla
         return update_service(aws, service, target.arn, plan.force, pause)
     except KeyturnError as error:
         if done:
-            error.msg += f" {target.family}:{target.revision} is registered and not deployed: the next run uses it."
+            error.msg = f"{error.msg.rstrip('.')}. {target.family}:{target.revision} is registered and not deployed: "
+            error.msg += "the next run uses it."
         raise error.with_result(changed=bool(done), actions=done, task_definition=target.arn) from None
 
 
@@ -86,7 +86,7 @@ def register(aws: Aws, base: Definition, desired: Desired, pause: Callable[[floa
     known, unknown = aws.split_known("ecs", "RegisterTaskDefinition", body)
     if unknown:
         _refuse_if_lost_before(aws, base, desired)
-    for seconds in (*LOST_ANSWER_PAUSES, None):
+    for seconds in (*AGAIN_PAUSES, None):
         try:
             answer = aws.call_once(
                 "ecs", "RegisterTaskDefinition", f"family {base.family}", body if unknown else None, **known
@@ -108,36 +108,57 @@ def register(aws: Aws, base: Definition, desired: Desired, pause: Callable[[floa
 def update_service(
     aws: Aws, service: Service, task_definition: str, force: bool, pause: Callable[[float], None]
 ) -> Outcome:
-    """Deploy a revision; nothing else of the service is restated, so autoscaling and others keep their say."""
-    on = f"service {service.name} in cluster {service.cluster}"
+    """Deploy a revision, once, whatever happens to the answers.
+
+    Nothing else of the service is restated, so that autoscaling and others keep their say.
+    """
     change: dict[str, Any] = {"forceNewDeployment": True} if force else {}
     if task_definition != service.task_definition:
         change["taskDefinition"] = task_definition
-    for seconds in (*NOT_FOUND_YET_PAUSES, None):
+    after = _send_update(aws, service, task_definition, change, pause)
+    for seconds in STALE_PAUSES:
+        if _made(service, after, task_definition) is not None:
+            break
+        pause(seconds)
+        after = describe_service(aws, service.cluster, service.name)
+    deployment = _made(service, after, task_definition) or after.primary
+    return Outcome(
+        task_definition=task_definition,
+        deployment_id=deployment.id if deployment else None,
+        service_deployment_arn=_service_deployment(aws, service, after, deployment),
+    )
+
+
+def _send_update(
+    aws: Aws, service: Service, task_definition: str, change: Mapping[str, Any], pause: Callable[[float], None]
+) -> Service:
+    """Call UpdateService; again when it did not see the revision yet, or its answer was lost and nothing came of it."""
+    on = f"service {service.name} in cluster {service.cluster}"
+    for seconds in (*AGAIN_PAUSES, None):
         try:
-            answer = aws.call("ecs", "UpdateService", on, cluster=service.cluster, service=service.name, **change)
+            answer = aws.call_once("ecs", "UpdateService", on, cluster=service.cluster, service=service.name, **change)
         except AwsError as error:
-            if seconds is None or not _NOT_FOUND_YET.search(error.msg):
+            if seconds is None or not (error.outcome_unknown or _NOT_FOUND_YET.search(error.msg)):
                 raise
-            pause(seconds)
-            continue
-        updated = Service.parse(answer["service"])
-        deployment = _made(updated, task_definition)
-        return Outcome(
-            task_definition=task_definition,
-            deployment_id=deployment.id if deployment else None,
-            service_deployment_arn=_service_deployment(aws, service, updated, deployment),
-        )
+        else:
+            return Service.parse(answer["service"])
+        pause(seconds)
+        after = describe_service(aws, service.cluster, service.name)
+        if _made(service, after, task_definition) is not None:
+            return after
     raise AssertionError("the last attempt returns or raises")
 
 
-def _made(service: Service, task_definition: str) -> Deployment | None:
-    """The deployment that UpdateService started, by its answer."""
-    primary = service.primary
-    if primary is not None and same_task_definition(primary.task_definition, task_definition):
-        return primary
-    matching = [entry for entry in service.deployments if same_task_definition(entry.task_definition, task_definition)]
-    return max(matching, key=lambda entry: entry.created_at or 0.0, default=None)
+def _made(before: Service, after: Service, task_definition: str) -> Deployment | None:
+    """The deployment that an update started: it is new, or (on an emulator) has another revision than before."""
+    known = {entry.id: entry.task_definition for entry in before.deployments}
+    started = [
+        entry
+        for entry in after.deployments
+        if same_task_definition(entry.task_definition, task_definition)
+        and not same_task_definition(known.get(entry.id, ""), task_definition)
+    ]
+    return max(started, key=lambda entry: (entry.status == "PRIMARY", entry.created_at or 0.0), default=None)
 
 
 def _service_deployment(aws: Aws, before: Service, after: Service, deployment: Deployment | None) -> str | None:

@@ -1,0 +1,135 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The playbook keyturn.ecs.rotate, run for real: what it refuses, and which waves it does not begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.role_runs import ENVIRONMENTS, NEW_VALUE, Play
+from simulator import Simulator
+
+ROOT = Path(__file__).resolve().parents[2]
+BASTION = {"others": {"hosts": {"bastion": {"ansible_connection": "local"}}}}
+STAGING: dict[str, dict[str, Any]] = {"staging": {}}
+
+
+def test_failing_wave_is_finished_and_the_next_is_not_begun(
+    aws: Simulator, environments: dict[str, Any], play: Play
+) -> None:
+    aws.fault("UpdateService", code="AccessDeniedException", message="no", status=400, region="us-east-1", times=2)
+    inventory = {"environments": {"hosts": {name: ENVIRONMENTS[name][1] for name in ENVIRONMENTS}}}
+    # YAML sorts them: eu-production, production | staging
+    run = play(inventory=inventory, rotate_serial=[2, "100%"])
+    assert run.rc == 2
+    assert run.table["eu-production"][1] == "rotated"
+    assert run.table["production"][1] == "failed"
+    assert run.table["staging"][1] == "not begun"
+    assert "production failed, so no further wave is begun. Nothing was changed in staging." in run.flat
+    assert not [
+        call for call in aws.calls("ecs", "UpdateService") if call["error"] is None and call["region"] == "us-east-1"
+    ]
+
+
+def test_waves_that_succeed_follow_each_other(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    run = play(playbook=str(ROOT / "examples/rotate.yml"), rotate_serial=[1, "100%"])
+    assert run.rc == 0, run.text
+    assert [run.table[name][1] for name in ENVIRONMENTS] == ["rotated"] * 3
+    assert run.text.count("PLAY [Rotate the key, wave by wave]") == 2
+    assert run.text.count("fingerprint") == 1  # one table, at the end
+
+
+def test_whole_wave_that_fails_stops_the_next(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    aws.fault("DescribeServices", code="AccessDeniedException", message="no", status=400)
+    run = play(rotate_serial="1")
+    assert run.rc == 2
+    assert [run.table[name][1] for name in sorted(ENVIRONMENTS)] == ["failed", "not begun", "not begun"]
+    assert not aws.calls("ecs", "RegisterTaskDefinition")
+
+
+def test_waves_that_only_the_inventory_knows_are_refused(aws: Simulator, play: Play) -> None:
+    aws.clear_calls()
+    run = play(inventory={"environments": {"hosts": {"staging": {}, "production": {}}, "vars": {"rotate_serial": 1}}})
+    assert run.rc == 2
+    assert "give it as an extra variable (-e)" in run.flat
+    assert not aws.calls()
+
+
+def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: Play) -> None:
+    aws.clear_calls()
+    run = play(hosts={"staging": {"rotate_projectname": "x", "rotate_value_patern": "x"}}, rotate_times_out=5)
+    assert run.rc == 2
+    assert "rotate_projectname is not a variable of this role: did you mean rotate_project_name?" in run.flat
+    assert "rotate_value_patern is not a variable of this role: did you mean rotate_value_pattern?" in run.flat
+    assert "rotate_times_out is not a variable of this role: did you mean rotate_timeout?" in run.flat
+    assert run.table["staging"][1] == "refused"
+    assert not aws.calls()
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"rotate_timeout": "soon", "rotate_verify_key": True}, "rotate_timeout must be a number, at least 1."),
+        ({"rotate_on_failure": "rollback"}, "rotate_on_failure: rollback is not in this release"),
+        ({"rotate_reason": f"key {NEW_VALUE} leaked"}, "holds the value itself"),
+        ({"rotate_record_path": "nowhere/record.jsonl"}, "the folder of nowhere/record.jsonl does not exist"),
+        ({"rotate_project_name": ""}, "No cluster and service: set rotate_project_name"),
+        ({"rotate_store": "cupboard"}, "value of rotate_store must be one of"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_call(
+    aws: Simulator, play: Play, variables: dict[str, Any], complaint: str
+) -> None:
+    aws.clear_calls()
+    run = play(hosts={"staging": variables})
+    assert run.rc == 2
+    assert complaint in run.flat
+    assert not aws.calls()
+
+
+def test_value_must_be_there_and_match(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    missing = play(hosts=STAGING, value=None)
+    assert missing.rc == 2
+    assert "There is no new value: put it into the environment variable OPENAI_API_KEY" in missing.flat
+    wrong = play(hosts=STAGING, value="pk-CANARY-not-openai")
+    assert wrong.rc == 2
+    assert "does not match value_pattern ^sk-" in wrong.flat
+    assert "pk-CANARY" not in wrong.text
+
+
+def test_empty_strings_are_the_same_as_not_set(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    names = (
+        "profile assume_role_arn assume_role_external_id endpoint_url cluster service containers "
+        "variable value value_pattern store if_missing expected_fingerprint base_revision in_progress "
+        "force_new_deployment tags timeout poll_interval max_failed_tasks require_healthy reason key_id "
+        "record_path report_path deployment_vars hosts serial verify_key log_scan smoke_test on_failure "
+        "dotenv_paths "
+    )
+    run = play(hosts=STAGING, **{f"rotate_{name}": "" for name in names.split()})
+    assert run.rc == 0, run.text
+    assert run.table["staging"][1] == "rotated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "inventory"),
+    [
+        ((), {"all": {"hosts": {}}}),
+        ((), BASTION),
+        (
+            ("--limit", "bastion"),
+            {
+                "environments": {"hosts": {"staging": {}}},
+                "others": {"hosts": {"bastion": {"ansible_connection": "local"}}},
+            },
+        ),
+        (("-e", "rotate_hosts=nobody"), {"environments": {"hosts": {"staging": {}}}}),
+    ],
+    ids=["empty inventory", "no such group", "limit leaves none", "no such pattern"],
+)
+def test_nothing_to_rotate_is_an_error(play: Play, arguments: tuple[str, ...], inventory: dict[str, Any]) -> None:
+    run = play(*arguments, inventory=inventory)
+    assert run.rc == 2
+    assert "There is no environment to rotate in" in run.flat
