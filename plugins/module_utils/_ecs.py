@@ -177,6 +177,7 @@ def describe_service(aws: Aws, cluster: str, service: str) -> Service:
             "account."
         )
     found = Service.parse({"clusterArn": cluster, **answer["services"][0]})
+    aws.scrub.keep(found.arn, found.task_definition)
     if found.status and found.status != "ACTIVE":
         raise GoneError(
             f"The {on} is {found.status}: it is deleted or being deleted, and nothing can be deployed to it."

@@ -43,6 +43,7 @@ class Scrubber:
 
     def __init__(self, values: Iterable[str | None] = ()) -> None:
         self._forms: set[str] = set()
+        self._public: list[str] = []
         self.add(*values)
 
     def add(self, *values: str | None) -> None:
@@ -52,8 +53,16 @@ class Scrubber:
                 self._forms |= _forms(value)
 
     def add_neighbours(self, values: Iterable[str]) -> None:
-        """Make values known that may be secrets too, such as a container's other variables."""
-        self.add(*(value for value in values if len(value) >= MIN_NEIGHBOUR))
+        """Make values known that may be secrets too, such as a container's other variables.
+
+        Short ones are none, nor is what stands in a name that is shown anyway: a Region, a project, a service.
+        """
+        long = [value for value in values if len(value) >= MIN_NEIGHBOUR]
+        self.add(*(value for value in long if not any(value in public for public in self._public)))
+
+    def keep(self, *public: str) -> None:
+        """Name what is no secret, such as the ARNs of what a message is about."""
+        self._public.extend(public)
 
     def text(self, text: str) -> str:
         """Return ``text`` without any known value."""

@@ -454,7 +454,8 @@ def test_a_call_that_fails_for_a_while_is_tried_again(lab: Lab, operation: str, 
     with lab.quick_retries() as waited:
         result = lab.rotate()
     assert result["actions"] == BOTH
-    assert len(waited) == 3
+    # By botocore, or by the collection where a call must not be repeated blindly.
+    assert len(waited) + len(lab.paused) == 3
     assert lab.revisions() == [1, 2]
     assert len(lab.service()["deployments"]) == 2
 

@@ -68,9 +68,9 @@ def playbook(lab: Lab, folder: Path, collections_path: str, connection: str, *ta
     return Playbook(folder, collections_path, plays, hosts, {**lab.sim.environ(), "NEW_KEY": NEW})
 
 
-def until_called(lab: Lab, operation: str, process: Playbook) -> None:
-    """Wait for a call to be answered, while the process lives."""
-    while not lab.calls(operation):
+def until_called(lab: Lab, operation: str, process: Playbook, times: int = 1) -> None:
+    """Wait for so many calls to be answered, while the process lives."""
+    while len(lab.calls(operation)) < times:
         assert process.process.poll() is None, process.process.communicate()[0]
         time.sleep(0.02)
 
@@ -132,7 +132,8 @@ def test_killed_before_registering(lab: Lab, tmp_path: Path, collections_path: s
 @DOORS
 def test_killed_while_it_waits(lab: Lab, tmp_path: Path, collections_path: str, connection: str) -> None:
     with playbook(lab, tmp_path, collections_path, connection, ROTATE, SHOW, WAIT) as process:
-        until_called(lab, "ListTasks", process)
+        # The first is the rotation's.
+        until_called(lab, "DescribeServices", process, times=3)
         process.kill()
     deployment = lab.service()["deployments"][0]
     assert deployment["taskDefinition"].endswith(":2")

@@ -222,7 +222,7 @@ def test_a_deployment_that_succeeded_while_old_tasks_linger_is_not_completed(lab
 
 def test_the_progress_tells_what_moves_and_never_the_same_twice(lab: Lab) -> None:
     run(lab, Case("", "completed"))
-    assert lab.said[0].startswith("s: 0/2 tasks on revision 2, 2 old running (0:00)")
+    assert lab.said[0].startswith("s: 0/2 tasks on revision 2, 2 old draining (0:00)")
     assert any("1/2 tasks on revision 2" in line or "2/2 tasks on revision 2" in line for line in lab.said)
     assert any("old draining" in line for line in lab.said)
     assert lab.said[-1].startswith("s: 2/2 tasks on revision 2 (")

@@ -62,6 +62,13 @@ def test_short_neighbours_and_empty_values_stay() -> None:
     assert scrub.text("INFO 1 a-long-password") == "INFO 1 ********"
 
 
+def test_neighbours_that_stand_in_public_names_stay() -> None:
+    scrub = Scrubber()
+    scrub.keep("arn:aws:ecs:us-east-1:123456789012:service/elevareai-cluster/elevareai-api")
+    scrub.add_neighbours(["us-east-1", "elevareai", "a-long-password"])
+    assert scrub.text("us-east-1 elevareai-api a-long-password") == "us-east-1 elevareai-api ********"
+
+
 def test_foreign_text_loses_keys_that_nobody_told_us_of() -> None:
     text = "Incorrect API key provided: sk-proj-AbCdEf0123456789. (task 0f) in web-production-backend-service"
     assert Scrubber().foreign(text) == (

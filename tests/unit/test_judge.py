@@ -150,6 +150,10 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "rollback failed": ({"service": BACK, "record": record("ROLLBACK_FAILED")}, "failed"),
     "stopped": ({"service": service(deployment(MINE)), "record": record("STOPPED")}, "failed"),
     "stopped, since another took over": ({"service": TAKEN, "record": record("STOPPED")}, "superseded"),
+    "another took over in the same instant": (
+        {"service": TAKEN, "history": History(seen=True, created_at=MADE[NEXT])},
+        "superseded",
+    ),
     "another took over, no record": ({"service": TAKEN}, "superseded"),
     "another took over after success": ({"service": TAKEN, "record": record("SUCCESSFUL")}, "superseded"),
     "the older one is PRIMARY again, no record": ({"service": BACK}, "rolled_back"),
@@ -262,4 +266,4 @@ def test_progress_line() -> None:
     tasks = (task(), task(OLD, "DEACTIVATING", desired="STOPPED"), task(OLD, "DEACTIVATING", desired="STOPPED"))
     drained = service(deployment(MINE, runningCount=1), deployment(OLD, "ACTIVE", "COMPLETED", runningCount=0))
     assert progress(Snapshot(1.0, drained, None, tasks, ()), TARGET) == "1/2 tasks on revision 43, 2 old draining"
-    assert progress(Snapshot(1.0, MOVING, None, None, ()), TARGET) == "1/2 tasks on revision 43, 2 old running"
+    assert progress(Snapshot(1.0, MOVING, None, None, ()), TARGET) == "1/2 tasks on revision 43, 2 old draining"

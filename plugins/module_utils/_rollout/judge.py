@@ -94,7 +94,7 @@ class Case:
             return False
         if other.created_at is None or self.history.created_at is None:
             return True
-        return other.created_at > self.history.created_at
+        return other.created_at >= self.history.created_at
 
 
 Rule = Callable[[Case], "Verdict | None"]
@@ -127,15 +127,14 @@ def succeeded(snapshot: Snapshot, target: Target) -> bool:
     return len(snapshot.service.deployments) == 1 and mine.running == mine.desired and mine.pending == 0
 
 
-def phase(snapshot: Snapshot, target: Target) -> tuple[bool, ...]:
-    """What tells the phases of a rollout apart; the ending of one brings the next events near."""
+def near_the_end(snapshot: Snapshot, target: Target) -> tuple[bool, ...]:
+    """What brings the end near: ECS calls it a success, rolls it back, or tasks fail."""
     service = snapshot.service
     mine = service.deployment(target.deployment_id) if service else None
     return (
-        mine is not None and mine.desired > 0 and mine.running >= mine.desired,
-        mine is not None and mine.failed > 0,
-        snapshot.record is not None and snapshot.record.status in _ROLLING_BACK,
         succeeded(snapshot, target),
+        snapshot.record is not None and snapshot.record.status in _ROLLING_BACK,
+        mine is not None and mine.failed > 0,
     )
 
 
@@ -356,9 +355,10 @@ def progress(snapshot: Snapshot, target: Target) -> str:
     desired = mine.desired if mine and service.scheduling == "DAEMON" else service.desired
     running = mine.running if mine else len(snapshot.new_tasks(target))
     parts = [f"{running}/{desired} tasks on revision {revision_number(target.task_definition)}"]
-    staying = sum(entry.running for entry in service.deployments if entry.id != target.deployment_id)
-    draining = sum(task.draining for task in snapshot.old_tasks(target)) if not staying else 0
-    parts += [f"{staying} old running"] * bool(staying) + [f"{draining} old draining"] * bool(draining)
+    # Counts hold tasks that run; those that were told to stop are known from the tasks themselves, once they were read.
+    old = sum(entry.running for entry in service.deployments if entry.id != target.deployment_id)
+    old = old or len(snapshot.old_tasks(target))
+    parts += [f"{old} old draining"] * bool(old)
     failed = mine.failed if mine else 0
     parts += [f"{failed} failed to start"] * bool(failed)
     if snapshot.record is not None:

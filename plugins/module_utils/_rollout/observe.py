@@ -26,7 +26,7 @@ T = TypeVar("T")
 # What ECS answers when something is not there, or not there yet.
 _NOT_THERE = {"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"}
 # Tasks may change while every count stays the same, and an alarm may stop a deployment before any count tells.
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 180.0
 DESCRIBE_TASKS_BATCH = 100
 DESCRIBE_RECORDS_BATCH = 20
 
@@ -46,7 +46,7 @@ class Observer:
         self._ids: set[str] = set()
         self._definitions: dict[str, Deployed | None] = {}
         self._tasks: tuple[Task, ...] | None = None
-        self._tasks_read_for: tuple[int, bool, bool] = (0, False, True)
+        self._tasks_read_for: tuple[int, bool] = (0, True)
         self._tasks_read_at = 0.0
         self._guessed_record = False
         self._read_first: Service | None = None
@@ -81,8 +81,7 @@ class Observer:
         """Take a snapshot at ``at`` seconds since the wait began, with as few calls as tell what is new.
 
         DescribeServices tells that something moves. The record is read when that leaves the ending open, the tasks when
-        the ending hangs on them, when some failed, when old ones can only be draining, and when nothing moved for long;
-        both, when the snapshot has to be ``full``.
+        the ending hangs on them and when some failed; both when nothing moved for long, and for a ``full`` snapshot.
         """
         try:
             service, self._read_first = self._read_first or self.service(), None
@@ -98,8 +97,7 @@ class Observer:
         definition = self.definition(target)
         checked = definition.health_checked if definition else None
         snapshot = Snapshot(at, service, self._record, self._tasks, checked, ())
-        only_new = not any(entry.running for entry in service.deployments if entry.id != target.deployment_id)
-        reason = (mine.failed if mine else 0, only_new, ordinary)
+        reason = (mine.failed if mine else 0, ordinary)
         if succeeded(snapshot, target) or full or reason != self._tasks_read_for:
             self._tasks = self._ask("tasks", self._read_tasks, None)
             self._tasks_read_for, self._tasks_read_at = reason, at

@@ -18,14 +18,14 @@ from .._ecs import last_part
 from .._errors import AwsError, KeyturnError
 from .diagnose import diagnose
 from .evidence import gather
-from .judge import SUCCEEDED, Limits, Verdict, judge, phase, progress
+from .judge import SUCCEEDED, Limits, Verdict, judge, near_the_end, progress
 from .observe import Observer
 from .snapshot import History, Snapshot, Target
 
 Progress = Callable[[str], None]
 
 FIRST_INTERVAL = 1.0
-GROWTH = 1.8
+GROWTH = 2.5
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Watch:
         self._limits = limits
         self._say = say
         self._line = ""
-        self._phase: tuple[bool, ...] = ()
+        self._near: tuple[bool, ...] = ()
         self._aws = aws
         self._history = History()
         self.target: Target = self._observer.first(
@@ -55,7 +55,7 @@ class Watch:
         self.verdict = Verdict("", "")
 
     def poll(self, at: float) -> bool:
-        """Look once more; True when a new phase began, so that the next poll should come soon."""
+        """Look once more; True when the end came near, so that the next poll should come soon."""
         try:
             self._judge(at)
             if self.verdict.over and self.verdict.status not in SUCCEEDED:
@@ -67,9 +67,9 @@ class Watch:
                 raise
             self._tell(f"cannot be read at the moment, still waiting ({error.code})", at)
             return False
-        before, self._phase = self._phase, phase(self._seen, self.target)
+        before, self._near = self._near, near_the_end(self._seen, self.target)
         self._tell(progress(self._seen, self.target), at)
-        return self._phase != before
+        return self._near != before
 
     def _judge(self, at: float, full: bool = False) -> None:
         self._seen = self._observer.look(self.target, at, full)
@@ -147,10 +147,10 @@ def wait(
     interval = FIRST_INTERVAL
     while True:
         waiting = [watch for watch in watches if not watch.verdict.over]
-        begun = [watch.poll(clock.now() - started) for watch in waiting]
+        nearer = [watch.poll(clock.now() - started) for watch in waiting]
         if all(watch.verdict.over for watch in watches):
             break
-        interval = FIRST_INTERVAL if any(begun) else interval * GROWTH
+        interval = FIRST_INTERVAL if any(nearer) else interval * GROWTH
         left = max(limits.timeout - (clock.now() - started), 0.0)
         clock.sleep(max(min(interval, options["poll_interval"], left) * clock.jitter(), 0.1))
     results = [watch.result() for watch in watches]
