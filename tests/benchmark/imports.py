@@ -41,7 +41,7 @@ print(json.dumps({name: [end - start for start, end in zip(*pair)] for name, pai
 def measure(tree: str) -> dict[str, Any]:
     """Medians of wall and CPU seconds in fresh processes, by what is imported."""
     command = [sys.executable, "-c", _SCRIPT, tree]
-    runs = [json.loads(subprocess.check_output(command, text=True)) for _ in range(FRESH_PROCESSES)]
+    runs = [json.loads(subprocess.check_output(command, text=True)) for _unused in range(FRESH_PROCESSES)]
     return {
         name: {
             "wall": statistics.median(run[name][0] for run in runs),

@@ -460,7 +460,9 @@ def test_a_rollback_that_someone_asks_for_is_told(lab: Lab) -> None:
     lab.environment()
     rotation = lab.rotate()
 
-    def stop(at: float, done: list[float] = []) -> None:  # noqa: B006  (one call of the test)
+    done: list[float] = []
+
+    def stop(at: float) -> None:
         if not done:
             done.append(at)
             lab.ecs("StopServiceDeployment", serviceDeploymentArn=rotation["service_deployment_arn"])

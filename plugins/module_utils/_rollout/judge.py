@@ -355,10 +355,11 @@ def progress(snapshot: Snapshot, target: Target) -> str:
     desired = mine.desired if mine and service.scheduling == "DAEMON" else service.desired
     running = mine.running if mine else len(snapshot.new_tasks(target))
     parts = [f"{running}/{desired} tasks on revision {revision_number(target.task_definition)}"]
-    # Counts hold tasks that run; those that were told to stop are known from the tasks themselves, once they were read.
-    old = sum(entry.running for entry in service.deployments if entry.id != target.deployment_id)
-    old = old or len(snapshot.old_tasks(target))
-    parts += [f"{old} old draining"] * bool(old)
+    # Counts hold tasks that run. How many were told to stop is known from the tasks themselves, once they were read.
+    others = [entry for entry in service.deployments if entry.id != target.deployment_id]
+    old = sum(entry.running for entry in others) or len(snapshot.old_tasks(target))
+    if old or others:
+        parts.append(f"{old} old draining" if old else "old tasks draining")
     failed = mine.failed if mine else 0
     parts += [f"{failed} failed to start"] * bool(failed)
     if snapshot.record is not None:
