@@ -19,6 +19,20 @@ OPTIONS: dict[str, Any] = {
     "validate_certs": True,
 }
 
+# The options of ecs_env_rotate as its argument spec fills them in, but for variable and value.
+ROTATE_OPTIONS: dict[str, Any] = {
+    "cluster": "c",
+    "service": "s",
+    "value_pattern": None,
+    "containers": None,
+    "if_missing": "fail",
+    "base_revision": "running",
+    "in_progress": "fail",
+    "force_new_deployment": False,
+    "expected_fingerprint": None,
+    "tags": {},
+}
+
 Answer = tuple[int, dict[str, Any]] | Exception
 
 

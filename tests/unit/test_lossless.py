@@ -11,24 +11,10 @@ from hypothesis import strategies as st
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.rotate import rotate
-from fakes.network import OPTIONS, OneService
+from fakes.network import OPTIONS, ROTATE_OPTIONS, OneService
 
 KEY, NEW = "OPENAI_API_KEY", "sk-new-{{ x }}-é"
-ASKED = {
-    "cluster": "c",
-    "service": "s",
-    "variable": KEY,
-    "value": NEW,
-    "value_pattern": None,
-    "containers": None,
-    "if_missing": "fail",
-    "base_revision": "running",
-    "in_progress": "fail",
-    "force_new_deployment": False,
-    "expected_fingerprint": None,
-    "tags": {},
-}
-
+ASKED = {**ROTATE_OPTIONS, "variable": KEY, "value": NEW}
 AWS = Aws(OPTIONS)
 ECS = OneService(AWS, {})
 MODEL = botocore.session.get_session().get_service_model("ecs").operation_model("RegisterTaskDefinition").input_shape

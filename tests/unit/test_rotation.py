@@ -17,27 +17,13 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.current impo
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired import Desired, check_expected, fold
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.plan import Plan, holds, make_plan, normal
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.request import Request
+from fakes.network import ROTATE_OPTIONS
 
 OLD, NEW, KEY = "sk-old-00000000", "sk-new-11111111", "OPENAI_API_KEY"
 
-OPTIONS: dict[str, Any] = {
-    "cluster": "c",
-    "service": "s",
-    "variable": KEY,
-    "value": NEW,
-    "value_pattern": None,
-    "containers": None,
-    "if_missing": "fail",
-    "base_revision": "running",
-    "in_progress": "fail",
-    "force_new_deployment": False,
-    "expected_fingerprint": None,
-    "tags": {},
-}
-
 
 def request(**changes: Any) -> Request:
-    return Request.parse({**OPTIONS, **changes})
+    return Request.parse({**ROTATE_OPTIONS, "variable": KEY, "value": NEW, **changes})
 
 
 def container(name: str, value: str | None = OLD, **more: Any) -> dict[str, Any]:
