@@ -9,6 +9,7 @@ The only file that knows boto3 and botocore. Options, aliases and environment va
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import random
@@ -27,6 +28,7 @@ try:
     import botocore.config
     import botocore.credentials
     import botocore.exceptions
+    import botocore.hooks
     import botocore.parsers
     import botocore.session
 
@@ -110,15 +112,23 @@ _THROTTLED = {
 _ACTION_IN_MESSAGE = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z]+)")
 
 
-class _SharedLoader:
-    """One botocore data loader for a process and its forks: service models and endpoint rules are parsed once."""
+class _Shared:
+    """What all sessions of a process and its forks share, made once."""
 
     @functools.cached_property
     def loader(self) -> Any:
+        """Service models and endpoint rules, parsed."""
         return botocore.session.Session().get_component("data_loader")
 
+    @functools.cached_property
+    def handlers(self) -> Any:
+        """botocore's own event handlers, registered; a session takes a copy."""
+        handlers = botocore.hooks.HierarchicalEmitter()
+        botocore.session.Session(event_hooks=handlers)
+        return handlers
 
-_shared = _SharedLoader()
+
+_shared = _Shared()
 
 
 def warm(*services: str) -> None:
@@ -137,7 +147,9 @@ def warm(*services: str) -> None:
 
 def _new_session(profile: str | None, *static: Any) -> Any:
     """Make a session on the shared loader; ``static`` is access key, secret key and session token, where given."""
-    core = botocore.session.Session(profile=profile)
+    core = botocore.session.Session(
+        profile=profile, event_hooks=copy.copy(_shared.handlers), include_builtin_handlers=False
+    )
     core.register_component("data_loader", _shared.loader)
     if any(static):
         core.set_credentials(*static)

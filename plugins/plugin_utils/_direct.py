@@ -12,6 +12,7 @@ module.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ display = Display()
 
 # Ansible imports action plugins in the process that forks the workers: what is parsed here, every worker inherits.
 _aws.warm("ecs")
+# A worker that collects garbage walks, and so copies, all that it inherited: most of what a task costs. Python's manual
+# names this remedy for processes that fork (https://docs.python.org/3/library/gc.html#gc.freeze).
+gc.collect()
+gc.freeze()
 
 
 class DirectAction(ActionBase):
