@@ -45,6 +45,9 @@ MAX_BACKOFF = 20.0
 # A call that failed otherwise (no connection, 5xx) is tried for some seconds: a wrong endpoint is told soon.
 OTHER_ATTEMPTS = 8
 
+# How a client tries: REPEAT as above, ONCE for what must not be repeated blindly, OPTIONAL for what is merely useful.
+REPEAT, ONCE, OPTIONAL = "repeat", "once", "optional"
+
 CONNECTION_SPEC: dict[str, dict[str, Any]] = {
     "access_key": {
         "type": "str",
@@ -156,18 +159,22 @@ def _new_session(profile: str | None, *static: Any) -> Any:
     return boto3.session.Session(botocore_session=core)
 
 
-def _config(options: Mapping[str, Any], once: bool) -> Any:
-    """Merge the operator's ``aws_config`` over ours.
+def _config(options: Mapping[str, Any], mode: str) -> Any:
+    """Merge the operator's ``aws_config`` over ours, except for what the mode is about.
 
     A call that is sent once keeps our retries; what it sends came from ECS itself, so an older model does not veto it.
     """
-    ours: Any = {"mode": "standard", "total_max_attempts": 1 if once else OTHER_ATTEMPTS}
+    ours: Any = {"mode": "standard", "total_max_attempts": OTHER_ATTEMPTS if mode == REPEAT else 1}
     base = botocore.config.Config(user_agent_extra=f"keyturn.ecs/{COLLECTION_VERSION}", retries=ours)
     try:
         merged = base.merge(botocore.config.Config(**options))
     except (TypeError, botocore.exceptions.BotoCoreError) as error:
         raise KeyturnError(f"aws_config: {error}") from None
-    return merged.merge(botocore.config.Config(retries=ours, parameter_validation=False)) if once else merged
+    if mode == ONCE:
+        return merged.merge(botocore.config.Config(retries=ours, parameter_validation=False))
+    if mode == OPTIONAL:
+        return merged.merge(botocore.config.Config(retries=ours, connect_timeout=3, read_timeout=10))
+    return merged
 
 
 class Aws:
@@ -188,7 +195,7 @@ class Aws:
         self.scrub = scrub or Scrubber()
         self.scrub.add(self._options["secret_key"], self._options["session_token"])
         self.calls: list[str] = []
-        self._clients: dict[tuple[str, bool], Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._raw: Any = None
         self._body: tuple[str, dict[str, Any]] | None = None
         self._session = self._make_session()
@@ -212,12 +219,12 @@ class Aws:
         Raises:
             AccessDeniedError, NotSupportedError, AwsError: with the call's name, what it was on, and what to do.
         """
-        return self._call(service, operation, on, params, once=False)
+        return self._call(service, operation, on, params, REPEAT)
 
     def call_raw(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any]:
         """Call an operation and return the answer's JSON as it came, unknown members included."""
         self._raw = None
-        parsed = self._call(service, operation, on, params, once=False)
+        parsed = self._call(service, operation, on, params, REPEAT)
         return self._raw_or(parsed)
 
     def call_once(
@@ -234,10 +241,17 @@ class Aws:
         """
         self._raw, self._body = None, (operation, body) if body is not None else None
         try:
-            parsed = self._call(service, operation, on, params, once=True)
+            parsed = self._call(service, operation, on, params, ONCE)
         finally:
             self._body = None
         return self._raw_or(parsed)
+
+    def call_optional(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any] | None:
+        """Like :meth:`call`, for what is good to know and no more: tried once, shortly; None when it fails."""
+        try:
+            return self._call(service, operation, on, params, OPTIONAL)
+        except AwsError:
+            return None
 
     def split_known(
         self, service: str, operation: str, data: Mapping[str, Any]
@@ -248,19 +262,19 @@ class Aws:
             What the model knows, and the paths (``containerDefinitions[0].x``) of what it does not.
         """
         unknown: list[str] = []
-        shape = self._client(service, once=False).meta.service_model.operation_model(operation).input_shape
+        shape = self._client(service, REPEAT).meta.service_model.operation_model(operation).input_shape
         return _known_part(data, shape, "", unknown), tuple(unknown)
 
     def output_members(self, service: str, operation: str, member: str) -> frozenset[str]:
         """Names that the installed botocore's model knows below ``member`` of an operation's answer."""
-        shape = self._client(service, once=False).meta.service_model.operation_model(operation).output_shape
+        shape = self._client(service, REPEAT).meta.service_model.operation_model(operation).output_shape
         return frozenset(shape.members[member].members)
 
     def _raw_or(self, parsed: dict[str, Any]) -> dict[str, Any]:
         return self._raw if isinstance(self._raw, dict) else parsed
 
-    def _call(self, service: str, operation: str, on: str, params: dict[str, Any], once: bool) -> dict[str, Any]:
-        client = self._client(service, once)
+    def _call(self, service: str, operation: str, on: str, params: dict[str, Any], mode: str) -> dict[str, Any]:
+        client = self._client(service, mode)
         method = getattr(client, botocore.xform_name(operation), None)
         if method is None:
             raise NotSupportedError(
@@ -276,13 +290,13 @@ class Aws:
             raise self._from_botocore(error, service, operation, on) from None
         return answer
 
-    def _client(self, service: str, once: bool) -> Any:
-        key = (service, once)
+    def _client(self, service: str, mode: str) -> Any:
+        key = (service, mode)
         if key not in self._clients:
-            self._clients[key] = self._new_client(self._session, service, once)
+            self._clients[key] = self._new_client(self._session, service, mode)
         return self._clients[key]
 
-    def _new_client(self, session: Any, service: str, once: bool = False, **credentials: Any) -> Any:
+    def _new_client(self, session: Any, service: str, mode: str, **credentials: Any) -> Any:
         options = self._options
         try:
             client = session.client(
@@ -290,7 +304,7 @@ class Aws:
                 region_name=self.region,
                 endpoint_url=options["endpoint_url"],
                 verify=options["aws_ca_bundle"] if options["validate_certs"] else False,
-                config=_config(options["aws_config"] or {}, once),
+                config=_config(options["aws_config"] or {}, mode),
                 **credentials,
             )
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
@@ -298,7 +312,8 @@ class Aws:
         events, name = client.meta.events, client.meta.service_model.service_id.hyphenize()
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
-        events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, once=once))
+        if mode != OPTIONAL:
+            events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, once=mode == ONCE))
         return client
 
     def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
@@ -341,7 +356,7 @@ class Aws:
             extra["ExternalId"] = options["assume_role_external_id"]
 
         def sts(service: str, **static: Any) -> Any:
-            return self._new_client(source, service, **static)
+            return self._new_client(source, service, REPEAT, **static)
 
         fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
             client_creator=sts, source_credentials=credentials, role_arn=role, extra_args=extra

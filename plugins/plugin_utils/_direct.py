@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -28,6 +29,9 @@ from ansible_collections.keyturn.ecs.plugins.module_utils import _aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
 
 display = Display()
+
+HOSTS_SHOWN_IN_FULL = 20
+LINES_A_SECOND = 10.0
 
 # Ansible imports action plugins in the process that forks the workers: what is parsed here, every worker inherits.
 _aws.warm("ecs")
@@ -63,17 +67,32 @@ class DirectAction(ActionBase):
         secrets = checked._no_log_values
         if checked.error_messages:
             return _censored({"failed": True, "msg": self._complaint(checked.errors[0])}, secrets)
-        host = task_vars.get("inventory_hostname", "localhost")
         answer = self.capability.answer(
             checked.validated_parameters,
             check_mode=self._task.check_mode,
             diff=self._task.diff,
-            say=lambda line: display.display(f"[{host}] {remove_values(line, secrets)}"),
+            say=self._say(task_vars, secrets),
         )
         doubled = [f"Both option {one['option']} and its alias {one['alias']} are set." for one in checked._warnings]
         if doubled:
             answer["warnings"] = [*doubled, *answer.get("warnings", [])]
         return _censored(answer, secrets)
+
+    def _say(self, task_vars: dict[str, Any], secrets: set[str]) -> Callable[[str], None]:
+        """Show a line with the host's name; with many hosts, not more than some ten lines a second in all."""
+        host = task_vars.get("inventory_hostname", "localhost")
+        hosts = len(task_vars.get("ansible_play_hosts_all") or ())
+        gap = hosts / LINES_A_SECOND if hosts > HOSTS_SHOWN_IN_FULL else 0.0
+        shown = -gap
+
+        def say(line: str) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown >= gap:
+                shown = now
+                display.display(f"[{host}] {remove_values(line, secrets)}")
+
+        return say
 
     def _complaint(self, error: Any) -> str:
         """The validator's text, as AnsibleModule words it."""

@@ -4,6 +4,8 @@
 
 Three measurements, printed as Markdown and written to tests/output/benchmark/results.json. Nothing here passes or fails
 by its time; a run fails when a playbook fails or the AWS calls are not those that it should have made.
+
+``--only endings`` tells every ending of a rollout instead (endings.json), and fails when the doors do not agree.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 import collection_tree
-from benchmark import doors, imports, rotation
+from benchmark import doors, endings, imports, rotation
 
 OWN_CONFIG = Path(__file__).resolve().parent / "ansible.cfg"
 RESULTS = ROOT / "tests" / "output" / "benchmark" / "results.json"
@@ -38,16 +40,30 @@ def clean_surroundings() -> None:
     )
 
 
+def tell_endings() -> str | None:
+    """The table of endings; what is wrong with it, if anything is."""
+    started = time.monotonic()
+    with collection_tree.linked() as place:
+        rows = endings.measure(str(place.parents[2]))
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.with_name("endings.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print(f"{endings.table(rows)}\n\n{len(rows)} rollouts through each door, {time.monotonic() - started:.0f} s in all")
+    return "\n".join(endings.disagreements(rows)) or None
+
+
 def main() -> None:
     """Measure everything and tell."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=", description=__doc__)
     parser.add_argument("--hosts", type=int, default=40, help="environments in the inventory (40)")
     parser.add_argument("--forks", type=int, default=10, help="of them at a time (10)")
     parser.add_argument("--rotations", type=int, default=10, help="rotations whose AWS calls are counted (10)")
+    parser.add_argument("--only", choices=("endings",), help="the table of endings instead of the measurements")
     arguments = parser.parse_args()
-    if min(vars(arguments).values()) < 1:
+    if min(arguments.hosts, arguments.forks, arguments.rotations) < 1:
         parser.error("every number must be 1 or more")
     clean_surroundings()
+    if arguments.only:
+        sys.exit(tell_endings())
     started = time.monotonic()
     results: dict[str, Any] = {
         "machine": {

@@ -10,9 +10,11 @@ from typing import Any
 
 from botocore.awsrequest import AWSResponse
 
-from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
+from ansible_collections.keyturn.ecs.plugins.module_utils._aws import ONCE, OPTIONAL, REPEAT, Aws
 
+# What a test does not answer itself is refused at once, on loopback.
 OPTIONS: dict[str, Any] = {
+    "endpoint_url": "http://127.0.0.1:9",
     "region": "us-east-1",
     "access_key": "AKIAEXAMPLE",
     "secret_key": "the-secret-key",
@@ -47,8 +49,8 @@ class Network:
     def __init__(self, aws: Aws, answer: Callable[[str, dict[str, Any]], Answer]) -> None:
         self.sent: list[Any] = []
         self._answer = answer
-        for once in (False, True):
-            aws._client("ecs", once).meta.events.register("before-send.ecs", self._send)
+        for mode in (REPEAT, ONCE, OPTIONAL):
+            aws._client("ecs", mode).meta.events.register("before-send.ecs", self._send)
 
     @property
     def operations(self) -> list[str]:

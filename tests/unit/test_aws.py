@@ -187,9 +187,9 @@ def test_empty_strings_are_not_given() -> None:
 
 def test_aws_config_is_laid_over_ours() -> None:
     aws = Aws({**OPTIONS, "aws_config": {"connect_timeout": 3, "retries": {"max_attempts": 2}}})
-    config = aws._client("ecs", once=False).meta.config
+    config = aws._client("ecs", _aws.REPEAT).meta.config
     assert (config.connect_timeout, config.retries["total_max_attempts"]) == (3, 3)
-    assert aws._client("ecs", once=True).meta.config.retries["total_max_attempts"] == 1
+    assert aws._client("ecs", _aws.ONCE).meta.config.retries["total_max_attempts"] == 1
 
 
 def test_an_old_botocore_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,14 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "another took over after success": ({"service": TAKEN, "record": record("SUCCESSFUL")}, "superseded"),
     "the older one is PRIMARY again, no record": ({"service": BACK}, "rolled_back"),
     "FAILED without rollback": ({"service": service(deployment(MINE, state="FAILED"), **NO_ROLLBACK)}, "failed"),
+    "FAILED for an alarm, the older one is PRIMARY and moves": (
+        {"service": service(deployment(OLD), deployment(MINE, "ACTIVE", "FAILED"))},
+        "",
+    ),
+    "FAILED, the older one is PRIMARY and completed": (
+        {"service": service(deployment(OLD, state="COMPLETED"), deployment(MINE, "ACTIVE", "FAILED"))},
+        "rolled_back",
+    ),
     "FAILED with rollback": ({"service": service(deployment(MINE, state="FAILED"), **BREAKER)}, ""),
     "the id is not there yet": ({"service": BACK, "history": History(), "at": 3.0}, ""),
     "a newer one is PRIMARY, mine was never seen": (

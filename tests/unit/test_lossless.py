@@ -107,7 +107,6 @@ def check(ecs: OneService, fields: dict[str, Any]) -> None:
 SLOW = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    max_examples=150,
 )
 
 

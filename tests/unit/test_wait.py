@@ -84,9 +84,8 @@ HISTORIES = {
     "timeout": st.integers(30, 2400),
     "failures": st.integers(0, 5),
 }
-MANY = settings(
-    max_examples=100, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate]
-)
+# How many is the profile's to say: 100 in CI, 2,000 with HYPOTHESIS_PROFILE=search.
+MANY = settings(suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 @MANY

@@ -91,10 +91,19 @@ TEXTS = (
     ),
 )
 
+_ALARM = _text(
+    "alarm", r"alarm detected", "Look at what the deployment's CloudWatch alarms measure; ECS ended it for one of them."
+)
+
 # What a service's events, rather than its tasks, tell of.
-_OF_EVENTS = tuple(text for text in TEXTS if text.cause in ("no_capacity", "load_balancer_health", "health_check"))
+_OF_EVENTS = (
+    _ALARM,
+    *(text for text in TEXTS if text.cause in ("no_capacity", "load_balancer_health", "health_check")),
+)
 
 _SECRET = re.compile(r"arn:[\w-]+:(?:secretsmanager|ssm):[\w-]*:\d*:[^\s,;'\"]+")
+# How ECS names the stores in its reasons.
+_STORES = {"from asm": "secretsmanager:GetSecretValue", "from ssm": "ssm:GetParameters"}
 _PERMISSION = re.compile(r"\b(?:secretsmanager:GetSecretValue|ssm:GetParameters|kms:Decrypt)\b")
 
 
@@ -169,7 +178,7 @@ def _of_task(task: Task, evidence: Evidence) -> Finding:
         if container.exit_code is not None
     ]
     other = [container.reason for container in task.containers if container.exit_code is None and container.reason]
-    said = f"task {task.id}: {'; '.join([task.stopped_reason or task.stop_code, *ended, *other])}"
+    said = f"task {task.id}: {'; '.join(dict.fromkeys([task.stopped_reason or task.stop_code, *ended, *other]))}"
     text = next((text for text in TEXTS if text.pattern.search(said)), None)
     if text is None:
         return Finding("other", said, "Look the reason up in ECS's stopped task error codes.")
@@ -183,10 +192,12 @@ def _fill(remedy: str, said: str, evidence: Evidence) -> str:
     definition = evidence.definition
     specs = definition.containers if definition else ()
     secret, permission = _SECRET.search(said), _PERMISSION.search(said)
+    referenced = list(dict.fromkeys(name for spec in specs for name in spec.secrets))
+    by_store = next((action for store, action in _STORES.items() if store in said), "")
     named = {
         "role": f"the execution role {definition.execution_role}" if definition and definition.execution_role else "",
-        "permission": permission.group() if permission else "",
-        "secret": secret.group().rstrip(".:)") if secret else "",
+        "permission": permission.group() if permission else by_store,
+        "secret": secret.group().rstrip(".:)") if secret else ", ".join(referenced),
         "images": ", ".join(spec.image for spec in specs if spec.image and spec.image in said)
         or ", ".join(spec.image for spec in specs),
         "checks": "; ".join(f"{spec.name}: {spec.health_check}" for spec in specs if spec.health_check),
@@ -208,7 +219,7 @@ def _deadlock(service: Service) -> Finding:
         "percent_deadlock",
         f"desiredCount {desired} with minimumHealthyPercent {low} and maximumPercent {high}: ECS may not run "
         f"{desired + 1} tasks, nor fewer than {math.ceil(desired * low / 100)}",
-        f"Set maximumPercent to {raised} or more, or minimumHealthyPercent to {lowered} or less.",
+        f"Set maximumPercent to {raised} or more, or minimumHealthyPercent to {lowered}{' or less' * bool(lowered)}.",
     )
 
 

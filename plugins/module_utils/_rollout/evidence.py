@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._aws import Aws
-from .._errors import AwsError
 from .snapshot import Snapshot, Target, Task
 
 LOG_LINES = 10
@@ -26,6 +25,7 @@ class ContainerSpec:
     image: str
     essential: bool
     health_check: str  # its command; empty without one
+    secrets: tuple[str, ...]  # what its secrets name as valueFrom
     log_group: str  # empty where the log does not go to CloudWatch Logs, or has no stream prefix
     log_region: str
     log_prefix: str
@@ -40,6 +40,7 @@ class ContainerSpec:
             image=answer.get("image", ""),
             essential=answer.get("essential", True),
             health_check=" ".join((answer.get("healthCheck") or {}).get("command") or ()),
+            secrets=tuple(entry.get("valueFrom", "") for entry in answer.get("secrets") or ()),
             log_group=options.get("awslogs-group", "") if readable else "",
             log_region=options.get("awslogs-region", ""),
             log_prefix=options.get("awslogs-stream-prefix", ""),
@@ -81,13 +82,10 @@ def _protected(aws: Aws, target: Target, ids: list[str]) -> tuple[str, ...]:
     if not ids:
         return ()
     on = f"tasks of service {target.service}"
-    try:
-        answer = aws.call("ecs", "GetTaskProtection", on, cluster=target.cluster, tasks=ids[:PROTECTION_BATCH])
-    except AwsError:
-        return ()
+    answer = aws.call_optional("ecs", "GetTaskProtection", on, cluster=target.cluster, tasks=ids[:PROTECTION_BATCH])
     return tuple(
         str(entry["taskArn"]).rpartition("/")[2]
-        for entry in answer.get("protectedTasks") or ()
+        for entry in (answer or {}).get("protectedTasks") or ()
         if entry.get("protectionEnabled")
     )
 
@@ -99,16 +97,14 @@ def _log_lines(aws: Aws, task: Task, definition: Deployed) -> tuple[str, tuple[s
     spec = next((spec for spec in specs if spec.name in ended), specs[0] if specs else None)
     if spec is None:
         return "", ()
-    try:
-        answer = aws.call(
-            "logs",
-            "GetLogEvents",
-            f"log group {spec.log_group}",
-            logGroupName=spec.log_group,
-            logStreamName=f"{spec.log_prefix}/{spec.name}/{task.id}",
-            limit=LOG_LINES,
-            startFromHead=False,
-        )
-    except AwsError:
-        return "", ()
-    return spec.name, tuple(str(event.get("message", "")).rstrip() for event in answer.get("events") or ())
+    answer = aws.call_optional(
+        "logs",
+        "GetLogEvents",
+        f"log group {spec.log_group}",
+        logGroupName=spec.log_group,
+        logStreamName=f"{spec.log_prefix}/{spec.name}/{task.id}",
+        limit=LOG_LINES,
+        startFromHead=False,
+    )
+    events = (answer or {}).get("events") or ()
+    return spec.name, tuple(str(event.get("message", "")).rstrip() for event in events)

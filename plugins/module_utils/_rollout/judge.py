@@ -202,7 +202,10 @@ def _gave_up(case: Case) -> Verdict | None:
     mine = case.mine
     if mine is None or mine.rollout_state != "FAILED":
         return None
-    if case.service.breaker_rollback or "rolling back" in mine.reason:
+    other = case.taken_over_by
+    if other is not None and other.rollout_state == "COMPLETED":
+        return Verdict(ROLLED_BACK, f"ECS rolled it back: {_runs(case.service)} is PRIMARY again")
+    if other is not None or case.service.breaker_rollback or "rolling back" in mine.reason:
         return ROLLING_BACK
     return Verdict(FAILED, mine.reason or "the deployment failed")
 

@@ -119,7 +119,7 @@ class Watch:
         """One line: what, how it ended, why, what to do."""
         what = f"{self.target.service}: rollout of {last_part(self.target.task_definition) or 'an unknown revision'}"
         reason, first = self._aws.scrub.foreign(self.verdict.reason), diagnosis[0]
-        why = "" if first["evidence"] == reason else f" Cause {first['cause']}: {first['evidence']}."
+        why = "" if first["evidence"] == reason else f" Cause {first['cause']}: {first['evidence'].rstrip('.')}."
         return f"{what} {self.verdict.status}: {reason.rstrip('.')}.{why} {first['remedy']}"
 
 

@@ -167,15 +167,11 @@ def _service_deployment(aws: Aws, before: Service, after: Service, deployment: D
         return after.current_service_deployment
     if deployment is None:
         return None
-    try:
-        answer = aws.call(
-            "ecs", "ListServiceDeployments", f"service {before.name}", cluster=before.cluster, service=before.name
-        )
-    except AwsError:
-        # Denied, or not supported there: ecs_rollout_wait says so; the update itself is done.
-        return None
+    # Denied, or not supported there: ecs_rollout_wait says so; the update itself is done.
+    on = f"service {before.name}"
+    answer = aws.call_optional("ecs", "ListServiceDeployments", on, cluster=before.cluster, service=before.name)
     number = deployment.id.rpartition("/")[2]
-    for entry in answer.get("serviceDeployments") or ():
+    for entry in (answer or {}).get("serviceDeployments") or ():
         if number and str(entry.get("targetServiceRevisionArn", "")).rpartition("/")[2] == number:
             return str(entry.get("serviceDeploymentArn"))
     return None
