@@ -27,6 +27,8 @@ T = TypeVar("T")
 _NOT_THERE = {"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"}
 # Tasks may change while every count stays the same, and an alarm may stop a deployment before any count tells.
 IDLE_SECONDS = 180.0
+# How often the lifecycle stage of a blue/green, linear or canary deployment is looked up while no count moves.
+STAGE_SECONDS = 30.0
 DESCRIBE_TASKS_BATCH = 100
 DESCRIBE_RECORDS_BATCH = 20
 
@@ -48,6 +50,7 @@ class Observer:
         self._tasks: tuple[Task, ...] | None = None
         self._tasks_read_for: tuple[int, bool] = (0, True)
         self._tasks_read_at = 0.0
+        self._record_read_at = 0.0
         self._guessed_record = False
         self._read_first: Service | None = None
 
@@ -88,17 +91,23 @@ class Observer:
         except GoneError:
             return Snapshot(at, None, None, self._tasks, None, ())
         mine = service.deployment(target.deployment_id)
-        if service.deployments != self._deployments:
+        moved = service.deployments != self._deployments
+        if moved:
             self._deployments, self._moved_at = service.deployments, at
         full = full or at - max(self._moved_at, self._tasks_read_at) >= IDLE_SECONDS
         ordinary = mine is not None and mine.status == "PRIMARY" and mine.rollout_state == "IN_PROGRESS"
-        if not ordinary or full or service.strategy != "ROLLING" or (mine is not None and mine.failed):
+        staged = service.strategy != "ROLLING" and (moved or at - self._record_read_at >= STAGE_SECONDS)
+        if not ordinary or full or staged or (mine is not None and mine.failed):
+            self._record_read_at = at
             self._record = self._ask("service deployment", lambda: self._find_record(service, target), None)
         definition = self.definition(target)
         checked = definition.health_checked if definition else None
         snapshot = Snapshot(at, service, self._record, self._tasks, checked, ())
+        # While the service still counts running tasks of others, the tasks have nothing to add until a count moves.
+        others = any(entry.running for entry in service.deployments if entry.id != target.deployment_id)
+        ending = succeeded(snapshot, target) and (moved or not others)
         reason = (mine.failed if mine else 0, ordinary)
-        if succeeded(snapshot, target) or full or reason != self._tasks_read_for:
+        if ending or full or reason != self._tasks_read_for:
             self._tasks = self._ask("tasks", self._read_tasks, None)
             self._tasks_read_for, self._tasks_read_at = reason, at
         return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record))
