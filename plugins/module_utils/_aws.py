@@ -196,6 +196,7 @@ class Aws:
         self.scrub.add(self._options["secret_key"], self._options["session_token"])
         self.calls: list[str] = []
         self._clients: dict[tuple[str, str], Any] = {}
+        self._elsewhere: dict[str, Aws] = {}
         self._raw: Any = None
         self._body: tuple[str, dict[str, Any]] | None = None
         self._session = self._make_session()
@@ -206,6 +207,16 @@ class Aws:
             )
         if self._options["assume_role_arn"]:
             self._assume_role()
+
+    def in_region(self, region: str) -> Aws:
+        """The same caller in another Region; an empty one is this one's own."""
+        if region in ("", self.region):
+            return self
+        if region not in self._elsewhere:
+            other = copy.copy(self)
+            other.region, other._clients, other._elsewhere = region, {}, {}
+            self._elsewhere[region] = other
+        return self._elsewhere[region]
 
     def call(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any]:
         """Call an operation and return botocore's parsed answer.

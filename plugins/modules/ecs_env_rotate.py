@@ -18,6 +18,9 @@ description:
     is carried over as it is, or the rotation is refused with the field's path; none is lost.
   - A revision that an interrupted run registered and did not deploy is used instead of registering another.
   - The module does not wait for the rollout; M(keyturn.ecs.ecs_rollout_wait) does.
+  - The value may live in the C(environment) of the containers, or in a Secrets Manager secret or an SSM parameter that
+    their C(secrets) name. There a new version is written first. Tasks read secrets only when they start, so the service
+    is deployed, too, unless every running task was started after the value came there.
   - No value is ever shown. What stands for it is its fingerprint, C(sha256:) and the first 12 hex digits of
     HMAC-SHA256 with the variable's name as key.
 author:
@@ -60,11 +63,45 @@ options:
     default: fail
   store:
     description:
-      - Where the value shall live. V(keep) leaves it where it is; V(environment) is the C(environment) of the container
-        definitions.
-      - A variable that is a C(secrets) reference is refused in this release.
+      - Where the value shall live. V(keep) leaves it where each container has it now; V(environment) is the
+        C(environment) of the container definitions, V(secretsmanager) and V(ssm) a secret or parameter that their
+        C(secrets) name.
+      - Another store than today's migrates the variable in one revision. Before anything is written, IAM is asked
+        whether
+        the task's execution role may read the secret; if not, the module fails with the policy statement to add. Where
+        the caller may not call C(iam:SimulatePrincipalPolicy), there is a warning instead.
     type: str
-    choices: [keep, environment]
+    choices: [keep, environment, secretsmanager, ssm]
+    default: keep
+  secret_id:
+    description:
+      - Name or ARN of the secret or parameter, with O(store=secretsmanager) or O(store=ssm). By default the one that
+        the
+        task definition names already.
+      - A name that does not exist yet is created, a parameter as a SecureString.
+    type: str
+  secret_json_key:
+    description:
+      - Key of the secret's JSON object that holds the value, with O(store=secretsmanager). By default the current
+        reference's; without one, the secret holds the value alone.
+      - Everything else in the object stays byte for byte.
+    type: str
+  secret_kms_key_id:
+    description:
+      - KMS key of a secret or parameter that is created. By default AWS's own. What exists keeps its key.
+    type: str
+  secret_tags:
+    description:
+      - Tags of a secret or parameter that is created.
+    type: dict
+  pin_secret_version:
+    description:
+      - Whether C(valueFrom) names the secret's version id. V(keep) does as the current reference does.
+      - Pinned, each rotation is a new revision, and a rollback by ECS brings the key back together with the revision.
+        Not pinned, every task that starts reads the newest version, after a rollback too.
+      - A pinned reference names no version stage. Parameters cannot be pinned.
+    type: str
+    choices: ["keep", "true", "false"]
     default: keep
   base_revision:
     description:
@@ -128,6 +165,18 @@ EXAMPLES = r"""
     deployment_id: "{{ rotation.deployment_id }}"
     task_definition: "{{ rotation.task_definition }}"
 
+- name: Move the key out of the task definition into Secrets Manager, and rotate it
+  keyturn.ecs.ecs_env_rotate:
+    cluster: elevareai-cluster
+    service: elevareai-api
+    region: us-east-1
+    variable: OPENAI_API_KEY
+    value: "{{ lookup('ansible.builtin.env', 'OPENAI_API_KEY') }}"
+    store: secretsmanager
+    secret_id: prod/elevareai/openai
+    pin_secret_version: true
+  no_log: true
+
 - name: Rotate in another account, and only if nobody did since
   keyturn.ecs.ecs_env_rotate:
     cluster: elevareai-cluster
@@ -157,10 +206,54 @@ variable:
   type: str
   sample: OPENAI_API_KEY
 store:
-  description: Where the value lives.
+  description:
+    - Where the value lives, V(environment), V(secretsmanager) or V(ssm).
+    - Several, with commas between, where the containers differ.
   returned: once the service was read
   type: str
   sample: environment
+secrets:
+  description: Each secret and parameter that holds the value; empty for O(store=environment).
+  returned: once the service was read
+  type: list
+  elements: dict
+  contains:
+    store:
+      description: V(secretsmanager) or V(ssm).
+      returned: always
+      type: str
+      sample: secretsmanager
+    arn:
+      description: Its ARN. In check mode C(??????) stands for the suffix of a secret that would be created.
+      returned: always
+      type: str
+      sample: arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/elevareai/openai-a1B2c3
+    version_id:
+      description:
+        - Version that holds the value; of a parameter its number.
+        - Null in check mode for a parameter that would be written.
+      returned: always
+      type: str
+      sample: 6f1d3c0a-8c5e-4f5b-9b0a-1c2d3e4f5a6b
+    previous_version_id:
+      description: Version that was current before; the same when nothing was written, null for what was created.
+      returned: always
+      type: str
+      sample: 0b7e5c1d-2a3f-4d6e-8f90-a1b2c3d4e5f6
+    stage:
+      description: Version stage that the containers read or that keeps a pinned version; null for a parameter.
+      returned: always
+      type: str
+      sample: AWSCURRENT
+shared_with:
+  description:
+    - Other services of the cluster whose task definitions name a secret that was written. Their tasks get the new value
+      when they start.
+    - Looked for only where an existing secret is written, and in clusters with up to 50 services.
+  returned: once the service was read
+  type: list
+  elements: str
+  sample: [elevareai-worker]
 containers:
   description: Containers that have the value, in the task definition's order.
   returned: once the service was read
@@ -206,13 +299,18 @@ previous_fingerprint:
   type: str
   sample: sha256:0a1b2c3d4e5f
 actions:
-  description: What was done, or in check mode would be, in order.
+  description:
+    - What was done, or in check mode would be, in order.
+    - Of V(create_secret), V(put_secret_value), V(put_parameter), V(register_task_definition), V(update_service).
   returned: once the service was read
   type: list
   elements: str
   sample: [register_task_definition, update_service]
 resumed:
-  description: Part of the work was found done, such as a revision that is registered and not deployed.
+  description:
+    - Part of the work was found done, such as a revision that is registered and not deployed, or a secret that holds
+      the
+      value already.
   returned: once the service was read
   type: bool
   sample: false
@@ -238,7 +336,12 @@ CAPABILITY = Capability(
         "value_pattern": {"type": "str"},
         "containers": {"type": "list", "elements": "str"},
         "if_missing": {"type": "str", "choices": ["fail", "add"], "default": "fail"},
-        "store": {"type": "str", "choices": ["keep", "environment"], "default": "keep"},
+        "store": {"type": "str", "choices": ["keep", "environment", "secretsmanager", "ssm"], "default": "keep"},
+        "secret_id": {"type": "str", "no_log": False},
+        "secret_json_key": {"type": "str", "no_log": False},
+        "secret_kms_key_id": {"type": "str", "no_log": False},
+        "secret_tags": {"type": "dict", "no_log": False},
+        "pin_secret_version": {"type": "str", "choices": ["keep", "true", "false"], "default": "keep", "no_log": False},
         "base_revision": {"type": "str", "choices": ["running", "latest"], "default": "running"},
         "in_progress": {"type": "str", "choices": ["fail", "supersede"], "default": "fail"},
         "force_new_deployment": {"type": "bool", "default": False},

@@ -23,6 +23,12 @@ OPTIONS: dict[str, Any] = {
 
 # The options of ecs_env_rotate as its argument spec fills them in, but for variable and value.
 ROTATE_OPTIONS: dict[str, Any] = {
+    "store": "keep",
+    "secret_id": None,
+    "secret_json_key": None,
+    "secret_kms_key_id": None,
+    "secret_tags": None,
+    "pin_secret_version": "keep",
     "cluster": "c",
     "service": "s",
     "value_pattern": None,

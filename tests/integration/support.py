@@ -31,8 +31,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import wait as wait_function
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.rollback import rollback as rollback_function
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.rotate import rotate as rotate_function
-from ansible_collections.keyturn.ecs.plugins.modules import ecs_env_rotate, ecs_rollout_wait
+from ansible_collections.keyturn.ecs.plugins.modules import ecs_env_rollback, ecs_env_rotate, ecs_rollout_wait
 from simulator import Simulator
 
 FOLDER = Path(__file__).resolve().parent
@@ -47,7 +48,7 @@ VALUES = (OLD, NEW, THIRD, NEIGHBOUR)
 ENVIRONMENT = {"LOG_LEVEL": "INFO", VARIABLE: OLD, "DATABASE_URL": NEIGHBOUR}
 
 START_AT = 1_800_000_000.0
-READS = re.compile(r"(Describe|List)[A-Z]")
+READS = re.compile(r"(Describe|List|Get|Simulate)[A-Z]")
 
 
 def assert_no_value(text: object) -> None:
@@ -109,6 +110,25 @@ class Lab:
         )
         given = {"cluster": "c", "service": "s", "variable": VARIABLE, "value": NEW, **options}
         result = capability.answer(self.validated(capability, given), check_mode=check_mode, diff=diff)
+        assert_no_value(result)
+        return result
+
+    def rollback(self, rotation: Json, *, check_mode: bool = False, **options: Any) -> Json:
+        """`ecs_env_rollback` of what a rotation returned."""
+        capability = dataclasses.replace(
+            ecs_env_rollback.CAPABILITY,
+            run=lambda aws, given, check, _say: rollback_function(aws, given, check, pause=self._pause),
+        )
+        given = {
+            "cluster": "c",
+            "service": "s",
+            "variable": VARIABLE,
+            "task_definition": rotation["previous_task_definition"],
+            "expected_task_definition": rotation["task_definition"],
+            "secrets": rotation["secrets"],
+            **options,
+        }
+        result = capability.answer(self.validated(capability, given), check_mode=check_mode, diff=True)
         assert_no_value(result)
         return result
 

@@ -36,7 +36,7 @@ from integration.support import (
 from simulator import Simulator
 
 HOST = "production"
-ROTATE, WAIT = "keyturn.ecs.ecs_env_rotate", "keyturn.ecs.ecs_rollout_wait"
+ROTATE, ROLLBACK, WAIT = (f"keyturn.ecs.{name}" for name in ("ecs_env_rotate", "ecs_env_rollback", "ecs_rollout_wait"))
 
 # Values reach the play as an operator's do: from the controller's environment.
 KEYS = {"NEW_KEY": NEW, "OLD_KEY": OLD, "THIRD_KEY": THIRD}
@@ -44,6 +44,8 @@ NEW_KEY, OLD_KEY, THIRD_KEY = (f"{{{{ lookup('ansible.builtin.env', '{name}') }}
 
 # The only member that may differ: real seconds, which no two runs share.
 UNEQUAL = {"elapsed"}
+# Chosen by chance: the suffix of a secret's ARN, and the version ids that follow from it.
+BY_CHANCE = re.compile(r"(:secret:[\w/]+(?:-[\w/]+)*)-\w{6}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 # `invocation` is the module's own account of its options, shown from -vvv on; an action plugin has none.
 NOT_A_RESULT = {"invocation"}
 
@@ -176,6 +178,17 @@ def unknown_field(place: Place) -> None:
     place.sim.patch_task_definition(definition, ["containerDefinitions", 0, "invented"], {"x": [1]})
 
 
+def secret(pinned: bool = False) -> Prepare:
+    """The variable comes from a secret of the case's own."""
+
+    def prepare(place: Place) -> None:
+        made = place.sim.client("secretsmanager").create_secret(Name=place.cluster, SecretString=OLD)
+        value_from = f"{made['ARN']}:::{made['VersionId']}" if pinned else made["ARN"]
+        place.environment(environment={}, secrets={VARIABLE: value_from})
+
+    return prepare
+
+
 BOTH = ["register_task_definition", "update_service"]
 CONTAINERS = [
     {"name": name, "environment": [{"name": VARIABLE, "value": value}] if value else []}
@@ -237,6 +250,24 @@ ROTATIONS = [
     Case("newer revision", prepare=newer, warns="base_revision=latest"),
     Case("newer revision as base", {"base_revision": "latest"}, newer, expected={"actions": BOTH}),
     Case("field unknown to botocore", prepare=unknown_field, warns="containerDefinitions[0].invented"),
+    Case("secret", prepare=secret(), expected={"actions": ["put_secret_value", "update_service"]}),
+    Case("secret, pinned", prepare=secret(pinned=True), expected={"actions": ["put_secret_value", *BOTH]}),
+    Case("secret, check mode", prepare=secret(), task={"check_mode": True, "diff": True}, expected={"changed": True}),
+    Case(
+        "migration",
+        {"store": "secretsmanager", "secret_id": "doors/openai", "pin_secret_version": True},
+        expected={"actions": ["create_secret", *BOTH], "store": "secretsmanager"},
+        warns="may read the secret could not be checked",
+    ),
+    Case(
+        "migration to SSM",
+        {"store": "ssm", "secret_id": "/doors/openai"},
+        expected={"actions": ["put_parameter", *BOTH], "store": "ssm"},
+        warns="may read the secret could not be checked",
+    ),
+    Case("migration to nowhere", {"store": "ssm"}, says="store=ssm needs secret_id"),
+    Case("secret_id without a store", {"secret_id": "x"}, says="secret_id: only for store"),
+    Case("bad pin", {"pin_secret_version": "sometimes"}, says="value of pin_secret_version must be one of"),
     Case("tags", {"tags": {"ticket": "OPS-1", "count": 3}}, expected={"actions": BOTH}),
     Case(
         "CodeDeploy",
@@ -323,7 +354,35 @@ WAITS = [
     Case("wait, bad suboption", {"services": [{"cluster": "c"}]}, says="service found in services"),
     Case("wait, bad number", {"timeout": "soon"}, says="timeout"),
 ]
-CASES = [*ROTATIONS, *(dataclasses.replace(case, module=WAIT) for case in WAITS)]
+ROLLBACKS = [
+    Case(
+        "back, environment",
+        {"task_definition": "back-environment:1"},
+        alone(rotated()),
+        expected={"actions": ["update_service"], "fingerprint": FINGERPRINT},
+    ),
+    Case("back, unchanged", {"task_definition": "back-unchanged:1"}, expected={"changed": False}),
+    Case(
+        "back, check mode",
+        {"task_definition": "back-check-mode:1"},
+        alone(rotated()),
+        task={"check_mode": True, "diff": True},
+        expected={"changed": True, "deployment_id": None},
+    ),
+    Case(
+        "back, somebody deployed",
+        {"task_definition": "back-somebody-deployed:1", "expected_task_definition": "other:1"},
+        alone(rotated()),
+        says="somebody deployed in between",
+    ),
+    Case("back, to nothing", {"task_definition": "nothing:1"}, says="nothing:1"),
+    Case("back, bad secrets", {"task_definition": "x:1", "secrets": [{}]}, says="arn, version_id found in"),
+]
+CASES = [
+    *ROTATIONS,
+    *(dataclasses.replace(case, module=ROLLBACK) for case in ROLLBACKS),
+    *(dataclasses.replace(case, module=WAIT) for case in WAITS),
+]
 
 
 def tasks(sim: Simulator, cases: list[Case], **keywords: Any) -> list[Json]:
@@ -339,7 +398,8 @@ def tasks(sim: Simulator, cases: list[Case], **keywords: Any) -> list[Json]:
 
 def task(case: Case, found: Json, keywords: Json) -> Json:
     """The case as a task."""
-    given: Json = {"service": "s", **({"variable": VARIABLE, "value": NEW_KEY} if case.module == ROTATE else {})}
+    own: dict[str, Json] = {ROTATE: {"variable": VARIABLE, "value": NEW_KEY}, ROLLBACK: {"variable": VARIABLE}}
+    given: Json = {"service": "s", **own.get(case.module, {})}
     options = {name: value for name, value in {**given, **found, **case.options}.items() if value is not None}
     one = {"name": case.name, case.module: options, "ignore_errors": True, "register": variable(case)}
     one |= {**case.task, **keywords}
@@ -398,11 +458,13 @@ def doors(tmp_path_factory: pytest.TempPathFactory, collections_path: str) -> tu
 
 def comparable(result: Json) -> Json:
     """A result without what cannot be equal; `results` of several services, too."""
-    return {
+    kept = {
         name: [comparable(one) for one in value] if name == "results" else value
         for name, value in result.items()
         if name not in UNEQUAL | NOT_A_RESULT
     }
+    found: Json = json.loads(BY_CHANCE.sub(lambda match: match[1] or "UUID", json.dumps(kept)))
+    return found
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -577,7 +577,7 @@ def test_after_a_denied_update_the_next_run_resumes(lab: Lab) -> None:
     lab.environment()
     lab.sim.fault("UpdateService", "denied")
     first, second = lab.rotate(), lab.rotate()
-    assert "s:2 is registered and not deployed: the next run uses it" in first["msg"]
+    assert "s:2 is registered and not deployed. The next run goes on from there" in first["msg"]
     assert (second["resumed"], second["actions"]) == (True, ["update_service"])
     assert lab.revisions() == [1, 2]
 

@@ -124,6 +124,25 @@ def _set_service(endpoint: Endpoint, body: Json) -> Json:
     return {}
 
 
+def _started_with(endpoint: Endpoint, body: Json) -> Json:
+    """The values that tasks hold: for tests, which have no other way to prove them."""
+    call = _call(endpoint, body)
+    place = call.cluster(body.get("cluster")) if body.get("service") is None else _service(call, body)
+    return {
+        "tasks": [
+            {
+                "task_id": task.id,
+                "task_definition": task.definition.arn,
+                "started_by": task.started_by,
+                "last_status": task.last_status,
+                "started_at": task.started_at,
+                "containers": task.started_with or {},
+            }
+            for task in sorted(place.tasks.values(), key=lambda one: one.created_at)
+        ]
+    }
+
+
 def _calls(endpoint: Endpoint, body: Json) -> Json:
     return {"calls": endpoint.log.read()}
 
@@ -188,6 +207,7 @@ _HANDLERS: dict[str, Callable[[Endpoint, Json], Json]] = {
     "faults/clear": _clear_faults,
     "patch-task-definition": _patch,
     "set-service": _set_service,
+    "started-with": _started_with,
     "calls": _calls,
     "calls/clear": _clear_calls,
     "advance": _advance,

@@ -10,6 +10,7 @@ from typing import Any
 from .endings import Script
 from .engine import outcome, scheduler
 from .operations import clusters, services, task_definitions
+from .secret_store import SecretStore
 from .state import Json, Service, TaskDefinition
 from .world import Call
 
@@ -38,6 +39,10 @@ def create(call: Call, wanted: Json) -> Json:
         del body["desiredCount"]
     service = services.make(past, body)
     _settle(service, definition, past.now, call.now)
+    # Here a secret that does not exist fails nothing: the value is None.
+    store = SecretStore(call.region.account, call.region.name, call.region.partition)
+    for task in service.tasks.values():
+        store.prepare(task)
     return {
         "cluster": name,
         "service": service.name,
@@ -53,7 +58,7 @@ def _settle(service: Service, definition: TaskDefinition, past: float, now: floa
     deployment = outcome.deploy(service, definition, past, Script())
     for _unused in range(service.desired):
         task = scheduler.make_task(service, deployment, past)
-        task.last_status, task.started_at, task.healthy = "RUNNING", past + 40, True
+        task.last_status, task.started_at, task.healthy = "RUNNING", min(past + 40, now), True
         task.health = "HEALTHY" if task.definition.has_health_check else "UNKNOWN"
     names = " ".join(f"(task {task.id})" for task in service.tasks.values())
     if names:
@@ -61,7 +66,7 @@ def _settle(service: Service, definition: TaskDefinition, past: float, now: floa
     service.timers.clear()
     if deployment.record is not None:
         deployment.record.status, deployment.record.started_at = "IN_PROGRESS", past
-    outcome.complete(service, deployment, past + 60)
+    outcome.complete(service, deployment, min(past + 60, now))
     service.timers = [timer for timer in service.timers if timer > now]
 
 

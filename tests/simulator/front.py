@@ -44,6 +44,7 @@ class Simulator:
         started_by: str = "deployment",
         service_deployments: str = "full",
         check_secrets: bool = False,
+        enforce_roles: bool = False,
         start_at: float | None = None,
         port: int = 0,
         python: str = sys.executable,
@@ -53,7 +54,8 @@ class Simulator:
 
         speed: virtual seconds per real one. throttling: True (real time), "virtual", False. drain: seconds in
         DEACTIVATING; timing: any field of `state.Timing`. started_by, service_deployments: emulator quirks.
-        check_secrets: tasks fail whose secrets or parameters do not exist here.
+        check_secrets: tasks fail whose secrets or parameters do not exist here. enforce_roles: and those whose
+        execution role, in IAM here, does not allow it.
         Raises SimulatorError when it does not come up within `wait` seconds.
         """
         durations = {**(timing or {}), **({} if drain is None else {"drain": drain})}
@@ -62,6 +64,8 @@ class Simulator:
         command += [f"--started-by={started_by}", f"--service-deployments={service_deployments}"]
         if check_secrets:
             command.append("--check-secrets")
+        if enforce_roles:
+            command.append("--enforce-roles")
         if start_at is not None:
             command.append(f"--start-at={start_at}")
         if throttling is False:
@@ -285,6 +289,18 @@ class Simulator:
                 _put_log(logs, options["awslogs-group"], stream, at, messages)
                 streams.append(stream)
         return streams
+
+    def started_with(
+        self, cluster: str, service: str | None, *, region: str = "us-east-1", account: str = DEFAULT_ACCOUNT
+    ) -> list[dict[str, Any]]:
+        """What the containers of a service's tasks got at their start, stopped tasks included, oldest first.
+
+        Each: task_id, task_definition, started_by, last_status, started_at and containers, {container: {NAME: value}}:
+        empty before the containers start, None for a value that could not be read. `service` None: standalone tasks.
+        """
+        place = {"cluster": cluster, "service": service, "region": region, "account": account}
+        found: list[dict[str, Any]] = self._post("started-with", **place)["tasks"]
+        return found
 
     def clear_calls(self) -> None:
         self._post("calls/clear")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +42,10 @@ class Request:
 
 
 class Moto:
-    """moto's server application, made when first needed."""
+    """moto's server application, made when first needed. `now`: the time of secrets and parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._lock = threading.Lock()
         self._application: Any = None
 
@@ -56,6 +58,10 @@ class Moto:
             if self._application is None:
                 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+                from . import moto_parameters, moto_secrets
+
+                moto_secrets.install(self._now)
+                moto_parameters.install(self._now)
                 self._application = DomainDispatcherApplication(create_backend_app)
             return self._application
 

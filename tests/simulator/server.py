@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from . import errors, identity, moto_bridge, operations
+from . import engine, errors, identity, moto_bridge, operations, policies
 from .calls import CallLog, LoggedCall
 from .clock import VirtualClock
 from .errors import ApiError
@@ -26,6 +26,8 @@ from .throttle import Buckets
 from .world import Call, World, last_part
 
 _ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
+# What tasks read at their start: before it changes, every task that starts earlier must have read it.
+_READ_BY_TASKS = ("secretsmanager", "ssm", "iam", "kms")
 _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 500: "Internal Server Error"}
 
 
@@ -53,7 +55,8 @@ class Endpoint:
 
     def __init__(self, world: World, clock: VirtualClock, buckets: Buckets) -> None:
         self.world, self.clock, self.buckets = world, clock, buckets
-        self.faults, self.log, self.moto = Faults(), CallLog(), Moto()
+        self.faults, self.log, self.moto = Faults(), CallLog(), Moto(self._moto_time)
+        self._moto_now: float | None = None  # while a call to moto lasts
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO", "").startswith("/_simulator/"):
@@ -97,6 +100,8 @@ class Endpoint:
             stale = fault is not None and fault.kind == "stale"
             if request.service == "ecs":
                 answer = self._ecs(request.operation, caller, body, stale)
+            elif request.service in _READ_BY_TASKS:
+                answer = self._read_by_tasks(request, environ, body)
             else:
                 answer = self._moto(environ, body)
         except ApiError as error:
@@ -118,6 +123,22 @@ class Endpoint:
             call = Call(region, caller.principal, self.clock.now(), stale)
             answer = operations.call(call, operation, parsed)
             return Answer(200, json.dumps(answer).encode())
+
+    def _moto_time(self) -> float:
+        return self.clock.now() if self._moto_now is None else self._moto_now
+
+    def _read_by_tasks(self, request: Request, environ: Environ, body: bytes) -> Answer:
+        """A call of moto's that happens at one moment of the virtual time."""
+        with self.world.lock:
+            self._moto_now = self.clock.now()
+            try:
+                for region in self.world.regions():
+                    engine.advance_region(region, self._moto_now)
+                if (request.service, request.operation) == ("iam", "SimulatePrincipalPolicy"):
+                    return Answer(200, policies.simulate(body).encode(), "text/xml")
+                return self._moto(environ, body)
+            finally:
+                self._moto_now = None
 
     def _moto(self, environ: Environ, body: bytes) -> Answer:
         moto_bridge.rewind(environ, body)

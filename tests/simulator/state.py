@@ -103,6 +103,8 @@ class Task:
     stopped_reason: str | None = None
     exit_code: int | None = None
     container_reason: str | None = None
+    started_with: dict[str, dict[str, str | None]] | None = None  # container to variables; None: not started yet
+    prepare: Callable[[Task], str | None] | None = None  # fills started_with, or answers why it cannot
     protected_until: float | None = None
     overrides: Json = field(default_factory=dict)
     tags: list[Json] = field(default_factory=list)
@@ -205,7 +207,7 @@ class Service:
     timing: Timing
     quirks: Quirks
     controller: str = "ECS"
-    secret_exists: Callable[[str], bool] | None = None
+    prepare: Callable[[Task], str | None] | None = None  # for its tasks
     scheduling: str = "REPLICA"
     status: str = "ACTIVE"
     deployments: list[Deployment] = field(default_factory=list)
@@ -277,9 +279,10 @@ class Region:
     timing: Timing
     quirks: Quirks
     seed: str = "0"
-    secret_exists: Callable[[str], bool] | None = None  # None: every valueFrom can be read
+    prepare: Callable[[Task], str | None] | None = None  # for its tasks
     clusters: dict[str, Cluster] = field(default_factory=dict)
     families: dict[str, list[TaskDefinition]] = field(default_factory=dict)
+    deleting: list[TaskDefinition] = field(default_factory=list)  # DELETE_IN_PROGRESS
 
     @property
     def partition(self) -> str:

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import threading
 from dataclasses import dataclass, replace
 
-from . import errors, secret_store
+from . import errors
+from .secret_store import SecretStore
 from .state import Cluster, Quirks, Region, Service, Task, TaskDefinition, Timing
 
 
@@ -17,13 +17,19 @@ class World:
     """State per (account, Region). Hold `lock` while you use it."""
 
     def __init__(
-        self, seed: int = 0, timing: Timing | None = None, quirks: Quirks | None = None, check_secrets: bool = False
+        self,
+        seed: int = 0,
+        timing: Timing | None = None,
+        quirks: Quirks | None = None,
+        check_secrets: bool = False,
+        enforce_roles: bool = False,
     ) -> None:
         self.lock = threading.RLock()
         self.timing = timing or Timing()
         self.quirks = quirks or Quirks()
         self._seed = seed
-        self._check_secrets = check_secrets
+        self._check_secrets = check_secrets or enforce_roles
+        self._enforce_roles = enforce_roles
         self._regions: dict[tuple[str, str], Region] = {}
 
     def region(self, account: str, name: str) -> Region:
@@ -31,8 +37,8 @@ class World:
         if key not in self._regions:
             seed = f"{self._seed}/{account}/{name}"
             region = Region(account, name, random.Random(seed), self.timing, self.quirks, seed)
-            if self._check_secrets:
-                region.secret_exists = functools.partial(secret_store.exists, account, name)
+            store = SecretStore(account, name, region.partition, self._check_secrets, self._enforce_roles)
+            region.prepare = store.prepare
             self._regions[key] = region
         return self._regions[key]
 

@@ -14,9 +14,16 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._ecs import Service
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.current import Current, Definition
-from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired import Desired, check_expected, fold
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired import (
+    Desired,
+    Place,
+    check_expected,
+    find,
+)
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired import fold as fold_over
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.plan import Plan, holds, make_plan, normal
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.request import Request
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.target import Target, decide
 from fakes.network import ROTATE_OPTIONS
 
 OLD, NEW, KEY = "sk-old-00000000", "sk-new-11111111", "OPENAI_API_KEY"
@@ -67,8 +74,19 @@ def service(revision: int = 42, rollout_state: str | None = "COMPLETED") -> Serv
     )
 
 
+def target_of(base: Definition, asked: Request) -> Target:
+    return decide(find(base, asked), None, asked)
+
+
+def fold(base: Definition, asked: Request) -> Desired:
+    """The desired revision where the value lives in the environment."""
+    target = target_of(base, asked)
+    return fold_over(base, target.places, target.value_froms, asked)
+
+
 def plan(base: Definition, asked: Request, running: Service | None = None, newer: tuple[Definition, ...] = ()) -> Plan:
-    return make_plan(Current(running or service(base.revision), base), fold(base, asked), newer, asked)
+    current = Current(running or service(base.revision), base)
+    return make_plan(current, target_of(base, asked), fold(base, asked), asked, newer=newer)
 
 
 def as_registered(base: Definition, asked: Request, revision: int) -> Definition:
@@ -119,13 +137,13 @@ def test_only_the_variable_changes_and_its_place_stays() -> None:
     expected = copy.deepcopy(dict(base.fields))
     expected["containerDefinitions"][0]["environment"][1]["value"] = NEW
     assert desired.fields == expected
-    assert [place.container for place in desired.places] == ["app"]
+    assert find(base, request()) == (Place("app", "environment", OLD),)
     assert base.fields["containerDefinitions"][0]["environment"][1]["value"] == OLD
 
 
 def test_every_container_that_has_it_is_changed() -> None:
-    desired = fold(definition(container("a"), container("b", None), container("c", "sk-other-000000")), request())
-    assert [(place.container, place.before) for place in desired.places] == [("a", OLD), ("c", "sk-other-000000")]
+    places = find(definition(container("a"), container("b", None), container("c", "sk-other-000000")), request())
+    assert [(place.container, place.before) for place in places] == [("a", OLD), ("c", "sk-other-000000")]
 
 
 def test_limited_to_containers() -> None:
@@ -135,18 +153,18 @@ def test_limited_to_containers() -> None:
 
 def test_add_where_missing() -> None:
     base = definition({"name": "a", "image": "i"}, container("b"))
-    desired = fold(base, request(if_missing="add", containers=["a", "b"]))
-    assert desired.fields["containerDefinitions"][0]["environment"] == [{"name": KEY, "value": NEW}]
-    assert [place.before for place in desired.places] == [None, OLD]
+    asked = request(if_missing="add", containers=["a", "b"])
+    assert fold(base, asked).fields["containerDefinitions"][0]["environment"] == [{"name": KEY, "value": NEW}]
+    assert [place.before for place in find(base, asked)] == [None, OLD]
 
 
 @pytest.mark.parametrize(
     ("containers", "asked", "named"),
     [
-        ([container("a", None)], {}, "is not in the environment of container a"),
+        ([container("a", None)], {}, "is not in the environment or secrets of container a"),
         ([container("a"), container("b", None)], {"containers": ["a", "b"]}, "container b"),
         ([container("a")], {"containers": ["x"]}, "x is not in task definition s:42, which has a"),
-        ([container("a", None, secrets=[{"name": KEY, "valueFrom": "arn"}])], {}, "secrets reference"),
+        ([container("a", None, secrets=[{"name": KEY, "valueFrom": "arn:aws:s3:::b"}])], {}, "neither a secret's ARN"),
         ([container("a", None, environmentFiles=[{"value": "arn:aws:s3:::b/x.env"}])], {}, "arn:aws:s3:::b/x.env"),
     ],
 )
@@ -181,7 +199,7 @@ def test_fold_touches_nothing_else(environments: list[list[dict[str, str]]], nam
 
 
 def test_expected_fingerprint() -> None:
-    places = fold(definition(container("a")), request()).places
+    places = find(definition(container("a")), request())
     check_expected(places, request(expected_fingerprint=fingerprint(KEY, OLD)))
     with pytest.raises(KeyturnError, match=fingerprint(KEY, OLD)):
         check_expected(places, request(expected_fingerprint=fingerprint(KEY, NEW)))
@@ -226,7 +244,7 @@ def test_a_registered_revision_is_used_behind_a_foreign_one() -> None:
     mine = as_registered(BASE, request(), 43)
     foreign = definition(container("app", "sk-foreign-0000"), revision=44)
     made = plan(BASE, request(), newer=(foreign, mine))
-    assert made.target == mine
+    assert made.revision == mine
     assert (made.actions, made.resumed) == (["update_service"], True)
     assert "base_revision=latest" in made.warnings[0]
 
@@ -238,8 +256,8 @@ def test_a_registered_revision_with_other_content_is_not_used() -> None:
 
 def test_latest_as_base_is_deployed() -> None:
     latest = definition(container("app", NEW), revision=44)
-    made = make_plan(Current(service(42), latest), fold(latest, request()), (), request(base_revision="latest"))
-    assert (made.actions, made.resumed, made.target) == (["update_service"], True, latest)
+    made = plan(latest, request(base_revision="latest"), service(42))
+    assert (made.actions, made.resumed, made.revision) == (["update_service"], True, latest)
 
 
 def test_different_values_are_told_by_fingerprint() -> None:
@@ -274,6 +292,6 @@ def test_what_counts_as_the_same_definition(one: Any, other: Any, same: bool) ->
 
 
 def test_holds_asks_for_the_tags_too() -> None:
-    desired = Desired(fields=BASE.fields, tags={"team": "core", "x": "1"}, places=(), differs=True)
+    desired = Desired(fields=BASE.fields, tags={"team": "core", "x": "1"}, differs=True)
     assert not holds(BASE, desired)
     assert holds(dataclasses.replace(BASE, tags={"team": "core", "x": "1", "y": "2"}), desired)

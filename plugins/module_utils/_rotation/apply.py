@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carry a plan out: register the revision, update the service.
+"""Carry a plan out: write the secret, register the revision, update the service.
 
 Follows https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html and
 API_UpdateService.html
@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._aws import Aws
 from .._ecs import Deployment, Service, describe_service, same_task_definition
 from .._errors import AwsError, KeyturnError
+from .._stores import store
+from .._stores.held import Written
 from .current import Current, Definition, parse_definition, read_newer
-from .desired import Desired
+from .desired import Desired, fold
 from .plan import REGISTER, Plan, holds, normal
+from .request import Request
+from .target import Target
 
 # Seconds before a call is tried again whose answer was lost, or that did not see a revision registered a moment ago.
 AGAIN_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -32,15 +36,33 @@ _NOT_FOUND_YET = re.compile(
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the service runs now, or will."""
+class Running:
+    """What the service runs now, or will; None where only AWS can tell."""
 
     task_definition: str | None
     deployment_id: str | None
     service_deployment_arn: str | None
 
 
-def apply(aws: Aws, current: Current, desired: Desired, plan: Plan, pause: Callable[[float], None]) -> Outcome:
+@dataclass(frozen=True)
+class Outcome:
+    """What the service runs, where its value comes from, and what was written for that, by ARN."""
+
+    runs: Running
+    target: Target
+    written: Mapping[str, Written] = field(default_factory=dict)
+
+
+def apply(
+    aws: Aws,
+    current: Current,
+    target: Target,
+    desired: Desired,
+    plan: Plan,
+    *,
+    request: Request,
+    pause: Callable[[float], None],
+) -> Outcome:
     """Carry the plan out.
 
     Args:
@@ -49,29 +71,41 @@ def apply(aws: Aws, current: Current, desired: Desired, plan: Plan, pause: Calla
     Raises:
         KeyturnError: its result tells which actions were done; the next run goes on from there.
     """
-    service, target = current.service, plan.target
     done: list[str] = []
-    if target is None:
-        try:
-            target = register(aws, current.base, desired, pause)
-        except KeyturnError as error:
-            raise error.with_result(changed=False, actions=done) from None
-        done.append(REGISTER)
-    if not plan.deploy:
-        return running(service)
+    written: dict[str, Written] = {}
+    revision = plan.revision
     try:
-        return update_service(aws, service, target.arn, plan.force, pause)
+        for write in plan.writes:
+            written[write.held.arn] = store.carry_out(aws, write)
+            done.append(write.action)
+        if written:
+            target = target.after(written)
+            desired = fold(current.base, target.places, target.value_froms, request)
+        if revision is None:
+            revision = register(aws, current.base, desired, pause)
+            done.append(REGISTER)
+        if not plan.deploy:
+            return Outcome(running(current.service), target, written)
+        runs = update_service(aws, current.service, revision.arn, plan.force, pause)
     except KeyturnError as error:
-        if done:
-            error.msg = f"{error.msg.rstrip('.')}. {target.family}:{target.revision} is registered and not deployed: "
-            error.msg += "the next run uses it."
-        raise error.with_result(changed=bool(done), actions=done, task_definition=target.arn) from None
+        error.msg = f"{error.msg.rstrip('.')}. {_left(written, revision if REGISTER in done else None)}".rstrip()
+        made = {"task_definition": revision.arn} if revision else {}
+        raise error.with_result(changed=bool(done), actions=done, **made) from None
+    return Outcome(runs, target, written)
 
 
-def running(service: Service) -> Outcome:
+def _left(written: Mapping[str, Written], revision: Definition | None) -> str:
+    """Say what is done already when something fails."""
+    said = [f"{made.arn} has the new value already, which tasks read at their start." for made in written.values()]
+    if revision is not None:
+        said.append(f"{revision.family}:{revision.revision} is registered and not deployed.")
+    return " ".join([*said, "The next run goes on from there."]) if said else ""
+
+
+def running(service: Service) -> Running:
     """What the service runs already."""
     primary = service.primary
-    return Outcome(service.task_definition, primary.id if primary else None, service.current_service_deployment)
+    return Running(service.task_definition, primary.id if primary else None, service.current_service_deployment)
 
 
 def register(aws: Aws, base: Definition, desired: Desired, pause: Callable[[float], None]) -> Definition:
@@ -107,7 +141,7 @@ def register(aws: Aws, base: Definition, desired: Desired, pause: Callable[[floa
 
 def update_service(
     aws: Aws, service: Service, task_definition: str, force: bool, pause: Callable[[float], None]
-) -> Outcome:
+) -> Running:
     """Deploy a revision, once, whatever happens to the answers.
 
     Nothing else of the service is restated, so that autoscaling and others keep their say.
@@ -122,7 +156,7 @@ def update_service(
         pause(seconds)
         after = describe_service(aws, service.cluster, service.name)
     deployment = _made(service, after, task_definition) or after.primary
-    return Outcome(
+    return Running(
         task_definition=task_definition,
         deployment_id=deployment.id if deployment else None,
         service_deployment_arn=_service_deployment(aws, service, after, deployment),

@@ -7,22 +7,34 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._errors import KeyturnError
 from .._fingerprint import fingerprint
+from .._stores.held import Held
+from .._stores.reference import ENVIRONMENT, Reference
 from .current import Definition
 from .request import Request
 
 
 @dataclass(frozen=True)
 class Place:
-    """A container that has, or shall get, the variable in its ``environment``."""
+    """A container that has, or shall get, the variable.
+
+    Attributes:
+        store: where the variable lives; empty when it is added.
+        before: its value; None when it is added, or its reference reads nothing.
+        reference: what its ``secrets`` entry names; None for an ``environment`` entry.
+        held: what the reference leads to, once it was read.
+    """
 
     container: str
-    before: str | None = field(repr=False)  # None: the variable is added
+    store: str
+    before: str | None = field(default=None, repr=False)
+    reference: Reference | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -32,42 +44,68 @@ class Desired:
     Attributes:
         fields: what RegisterTaskDefinition shall be given, without tags.
         tags: the base's tags and the operator's over them.
-        places: the containers concerned, in the definition's order.
-        differs: the base does not hold the value already.
+        differs: the base is another.
     """
 
     fields: Mapping[str, Any] = field(repr=False)
     tags: Mapping[str, str]
-    places: tuple[Place, ...]
     differs: bool
 
 
-def fold(base: Definition, request: Request) -> Desired:
-    """Return ``base`` with the request's value; everything else, the order of variables included, stays as it is.
+def find(base: Definition, request: Request) -> tuple[Place, ...]:
+    """Return the containers concerned, in the definition's order.
 
     Raises:
-        KeyturnError: a named container does not exist, the variable is nowhere, or it is not a plain ``environment``
-        entry.
+        KeyturnError: a named container does not exist, or the variable is nowhere.
+    """
+    return tuple(place_of(container, request.variable) for container in _chosen(base, request))
+
+
+def place_of(container: Mapping[str, Any], variable: str) -> Place:
+    """Where a container has the variable from."""
+    # With the same name twice the later entry is the one that counts.
+    plain = [entry for entry in container.get("environment") or () if entry.get("name") == variable]
+    secret = [entry for entry in container.get("secrets") or () if entry.get("name") == variable]
+    if secret:
+        reference = Reference.parse(secret[-1].get("valueFrom") or "")
+        return Place(container["name"], reference.store, reference=reference)
+    if plain:
+        return Place(container["name"], ENVIRONMENT, plain[-1].get("value") or "")
+    return Place(container["name"], "")
+
+
+def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | None], request: Request) -> Desired:
+    """Return ``base`` with the request's value; everything else, the order of variables included, stays as it is.
+
+    Args:
+        value_froms: for each place, what its ``secrets`` entry shall name; None for an ``environment`` entry.
     """
     fields = copy.deepcopy(dict(base.fields))
-    places = []
-    for container in _chosen(fields, base, request):
-        entries = (
-            container.setdefault("environment", []) if request.add_if_missing else container.get("environment") or []
-        )
-        mine = [entry for entry in entries if entry.get("name") == request.variable]
-        # With the same name twice the later entry is the one that counts.
-        places.append(Place(container["name"], (mine[-1].get("value") or "") if mine else None))
-        for entry in mine:
-            entry["value"] = request.value
-        if not mine:
-            entries.append({"name": request.variable, "value": request.value})
-    return Desired(
-        fields=fields,
-        tags={**base.tags, **request.tags},
-        places=tuple(places),
-        differs=any(place.before != request.value for place in places),
-    )
+    containers = {container["name"]: container for container in fields.get("containerDefinitions") or ()}
+    for place, value_from in zip(places, value_froms, strict=True):
+        container = containers[place.container]
+        if value_from is None:
+            _put(container, "environment", {"name": request.variable, "value": request.value})
+            _drop(container, "secrets", request.variable)
+        else:
+            _put(container, "secrets", {"name": request.variable, "valueFrom": value_from})
+            _drop(container, "environment", request.variable)
+    return Desired(fields, {**base.tags, **request.tags}, differs=fields != base.fields)
+
+
+def _put(container: dict[str, Any], member: str, entry: dict[str, str]) -> None:
+    """Give the variable's entries new content where they stand; append one when there is none."""
+    entries = container.get(member) or []
+    mine = [one for one in entries if one.get("name") == entry["name"]]
+    for one in mine:
+        one.update(entry)
+    if not mine:
+        container[member] = [*entries, entry]
+
+
+def _drop(container: dict[str, Any], member: str, variable: str) -> None:
+    if _names(container, member, variable):
+        container[member] = [entry for entry in container[member] if entry.get("name") != variable]
 
 
 def check_expected(places: tuple[Place, ...], request: Request) -> None:
@@ -93,9 +131,9 @@ def check_expected(places: tuple[Place, ...], request: Request) -> None:
         )
 
 
-def _chosen(fields: dict[str, Any], base: Definition, request: Request) -> list[dict[str, Any]]:
+def _chosen(base: Definition, request: Request) -> list[dict[str, Any]]:
     """Return the containers to change, in the definition's order."""
-    containers: list[dict[str, Any]] = fields.get("containerDefinitions") or []
+    containers: list[dict[str, Any]] = base.fields.get("containerDefinitions") or []
     names = [container.get("name", "") for container in containers]
     missing = [name for name in request.containers if name not in names]
     if missing:
@@ -106,16 +144,11 @@ def _chosen(fields: dict[str, Any], base: Definition, request: Request) -> list[
     limited = [
         container for container in containers if not request.containers or container["name"] in request.containers
     ]
-    as_secret = [container["name"] for container in limited if _names(container, "secrets", request.variable)]
-    if as_secret:
-        raise KeyturnError(
-            f"{request.variable} is a secrets reference (valueFrom) in container {', '.join(as_secret)} of task "
-            "definition "
-            f"{base.family}:{base.revision}: this release rotates values in environment only. Limit containers to "
-            "others, "
-            "or put the new value into the secret and set force_new_deployment."
-        )
-    having = [container for container in limited if _names(container, "environment", request.variable)]
+    having = [
+        container
+        for container in limited
+        if any(_names(container, member, request.variable) for member in ("environment", "secrets"))
+    ]
     lacking = [container["name"] for container in limited if container not in having]
     if request.add_if_missing:
         return limited
@@ -132,7 +165,7 @@ def _not_found(base: Definition, request: Request, lacking: list[str], container
     ]
     hint = f" It may come from an environment file, which is not touched: {'; '.join(files)}." if files else ""
     return (
-        f"{request.variable} is not in the environment of container {', '.join(lacking)} of task definition "
+        f"{request.variable} is not in the environment or secrets of container {', '.join(lacking)} of task definition "
         f"{base.family}:{base.revision}.{hint} Check variable and containers, or set if_missing=add with containers "
         "to add it."
     )

@@ -13,9 +13,11 @@ from typing import Any
 from .._ecs import Service, last_part
 from .._errors import KeyturnError
 from .._fingerprint import fingerprint
+from .._stores.held import Write
 from .current import Current, Definition
 from .desired import Desired
 from .request import Request
+from .target import Target
 
 REGISTER = "register_task_definition"
 UPDATE = "update_service"
@@ -23,19 +25,22 @@ UPDATE = "update_service"
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done, in this order: register, unless a revision is there already; update the service.
+    """What has to be done, in this order: write the secret; register, unless a revision is there already; update the
+    service.
 
     Attributes:
+        writes: new versions of secrets and parameters.
         register: a new revision is needed.
-        target: the revision to run, when it exists already.
+        revision: what shall run, when it exists already.
         deploy: the service has to be updated.
         force: with forceNewDeployment, since the revision does not change or the operator wants it.
         resumed: part of the work was found done.
         warnings: what the operator should know; names and fingerprints only.
     """
 
+    writes: tuple[Write, ...]
     register: bool
-    target: Definition | None
+    revision: Definition | None
     deploy: bool
     force: bool
     resumed: bool
@@ -44,42 +49,61 @@ class Plan:
     @property
     def actions(self) -> list[str]:
         """The contract's names for what is done."""
-        return [REGISTER] * self.register + [UPDATE] * self.deploy
+        return [write.action for write in self.writes] + [REGISTER] * self.register + [UPDATE] * self.deploy
 
 
-def make_plan(current: Current, desired: Desired, newer: tuple[Definition, ...], request: Request) -> Plan:
+def make_plan(
+    current: Current,
+    target: Target,
+    desired: Desired,
+    request: Request,
+    *,
+    newer: tuple[Definition, ...] = (),
+    outdated: bool = False,
+) -> Plan:
     """Decide what has to be done.
 
     Args:
         newer: revisions of the family after the base, newest first; needed only when ``desired`` differs from the base.
+        outdated: tasks run that started before the secret got its value.
 
     Raises:
         KeyturnError: something must be deployed while another deployment runs, and ``in_progress`` is ``fail``.
     """
     service, base = current.service, current.base
     found = next((revision for revision in newer if holds(revision, desired)), None)
-    target = found if desired.differs else base
-    register = target is None
-    moves = target is None or target.arn != service.task_definition
+    revision = found if desired.differs else base
+    register = revision is None
+    moves = revision is None or revision.arn != service.task_definition
     # A deployment that ECS gave up (circuit breaker without rollback) stays PRIMARY: its value is right, and does not
     # run.
     failed = service.primary is not None and service.primary.rollout_state == "FAILED"
+    # Tasks read a secret when they start.
+    again = failed or outdated or bool(target.writes)
     forced = request.force_new_deployment and not (service.deploying and not moves)
-    deploy = moves or failed or forced
+    deploy = moves or again or forced
     if deploy and service.deploying and not request.supersede:
         raise KeyturnError(_busy(service))
+    found_done = failed or outdated or (_holds_it(target, request) if register else moves)
     return Plan(
+        writes=target.writes,
         register=register,
-        target=target,
+        revision=revision,
         deploy=deploy,
-        force=forced or (failed and not moves),
-        resumed=deploy and not register and not (forced and not moves and not failed),
+        force=forced or (again and not moves),
+        resumed=deploy and (found is not None or (found_done and not target.writes)),
         warnings=(
+            *_of_secrets(target),
             *_unknown_fields(base, register),
-            *_newer_base(current, newer, target),
-            *_several_values(desired, request),
+            *_newer_base(current, newer, revision),
+            *_several_values(target, request),
         ),
     )
+
+
+def _holds_it(target: Target, request: Request) -> bool:
+    """Tell whether a secret has the value that a container does not read from it yet."""
+    return any(one.held and (one.migrates or one.place.before != request.value) for one in target.destinations)
 
 
 def holds(revision: Definition, desired: Desired) -> bool:
@@ -106,7 +130,9 @@ def _busy(service: Service) -> str:
     primary = service.primary
     what = f"{primary.id} to {last_part(primary.task_definition)}" if primary else "unknown"
     return (
-        f"Another deployment of service {service.name} is running ({what}), with another value: nothing was changed. "
+        f"Another deployment of service {service.name} is running ({what}), which does not bring the value: nothing "
+        "was "
+        "changed. "
         "Wait for it (ecs_rollout_wait) and run again, or set in_progress=supersede to deploy over it."
     )
 
@@ -121,8 +147,8 @@ def _unknown_fields(base: Definition, register: bool) -> list[str]:
     return [text]
 
 
-def _newer_base(current: Current, newer: tuple[Definition, ...], target: Definition | None) -> list[str]:
-    others = [revision for revision in newer if target is None or revision.arn != target.arn]
+def _newer_base(current: Current, newer: tuple[Definition, ...], chosen: Definition | None) -> list[str]:
+    others = [revision for revision in newer if chosen is None or revision.arn != chosen.arn]
     if not others:
         return []
     base, newest = current.base, others[0]
@@ -135,8 +161,13 @@ def _newer_base(current: Current, newer: tuple[Definition, ...], target: Definit
     return [text]
 
 
-def _several_values(desired: Desired, request: Request) -> list[str]:
-    values = {place.container: place.before for place in desired.places if place.before is not None}
+def _of_secrets(target: Target) -> list[str]:
+    texts = [text for one in target.destinations if one.held for text in one.held.warnings]
+    return list(dict.fromkeys(texts))
+
+
+def _several_values(target: Target, request: Request) -> list[str]:
+    values = {place.container: place.before for place in target.places if place.before is not None}
     if len(set(values.values())) < 2:
         return []
     listed = ", ".join(f"{container} {fingerprint(request.variable, value)}" for container, value in values.items())

@@ -13,6 +13,9 @@ from typing import Any
 
 from .._errors import KeyturnError
 from .._fingerprint import fingerprint
+from .._stores.reference import ENVIRONMENT, SECRETS_MANAGER, SSM
+
+KEEP = "keep"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ class Request:
     value: str = field(repr=False)
     containers: tuple[str, ...]  # empty: every container that has the variable
     add_if_missing: bool
+    store: str  # keep, environment, secretsmanager, ssm
+    secret_id: str | None
+    secret_json_key: str | None  # None: the current reference's
+    secret_kms_key_id: str | None
+    secret_tags: Mapping[str, str]
+    pin: bool | None  # None: the current reference's habit
     base_latest: bool
     supersede: bool
     force_new_deployment: bool
@@ -57,6 +66,7 @@ class Request:
         reserved = sorted(key for key in tags if key.lower().startswith("aws:"))
         if reserved:
             raise KeyturnError(f"tags: AWS reserves keys that begin with aws:, so {', '.join(reserved)} cannot be set.")
+        _check_store(options)
         containers = tuple(options["containers"] or ())
         if options["if_missing"] == "add" and not containers:
             raise KeyturnError("if_missing=add needs containers: name the containers that shall get the variable.")
@@ -67,11 +77,35 @@ class Request:
             value=options["value"],
             containers=containers,
             add_if_missing=options["if_missing"] == "add",
+            store=options["store"],
+            secret_id=options["secret_id"] or None,
+            secret_json_key=options["secret_json_key"] or None,
+            secret_kms_key_id=options["secret_kms_key_id"] or None,
+            secret_tags={str(key): str(value) for key, value in (options["secret_tags"] or {}).items()},
+            pin={KEEP: None, "true": True, "false": False}[options["pin_secret_version"]],
             base_latest=options["base_revision"] == "latest",
             supersede=options["in_progress"] == "supersede",
             force_new_deployment=bool(options["force_new_deployment"]),
             expected_fingerprint=expected,
             tags=tags,
+        )
+
+
+def _check_store(options: Mapping[str, Any]) -> None:
+    store = options["store"]
+    named = [name for name in ("secret_id", "secret_json_key", "secret_kms_key_id", "secret_tags") if options[name]]
+    if named and store not in (SECRETS_MANAGER, SSM):
+        raise KeyturnError(
+            f"{', '.join(named)}: only for store={SECRETS_MANAGER} or store={SSM}, and store is {store}. store={KEEP} "
+            "takes the secret that the task definition names."
+        )
+    if options["secret_json_key"] and store == SSM:
+        raise KeyturnError("secret_json_key: a parameter has no JSON keys; leave it out, or set store=secretsmanager.")
+    if options["pin_secret_version"] == "true" and store in (SSM, ENVIRONMENT):
+        raise KeyturnError(
+            "pin_secret_version=true: only a Secrets Manager secret has versions that valueFrom can name, and store "
+            "is "
+            f"{store}; leave it out, or set store=secretsmanager."
         )
 
 

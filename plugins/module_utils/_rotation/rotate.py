@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._aws import Aws
 from .._ecs import last_part
 from .._errors import KeyturnError
 from .._fingerprint import fingerprint
-from .apply import Outcome, apply, running
+from .._stores import parameter_store, permission, store
+from .._stores.held import Held
+from .._stores.reference import SSM
+from .apply import Outcome, Running, apply, running
 from .current import Current, read_current, read_newer
-from .desired import Desired, check_expected, fold
+from .desired import check_expected, find, fold
 from .plan import Plan, make_plan
 from .request import Request
+from .secrets import outdated, read_held
+from .sharing import shared_with
+from .target import Target, decide, wanted_reference
 
 
 def rotate(
@@ -40,71 +47,141 @@ def rotate(
     aws.scrub.add(options["value"])
     request = Request.parse(options)
     current = read_current(aws, request)
-    desired = fold(current.base, request)
-    aws.scrub.add(*(place.before for place in desired.places))
-    check_expected(desired.places, request)
+    target = _aim(aws, current, request)
+    desired = fold(current.base, target.places, target.value_froms, request)
     newer = read_newer(aws, current.base) if desired.differs else ()
-    plan = make_plan(current, desired, newer, request)
-    try:
-        outcome = _predict(current, plan) if check_mode else apply(aws, current, desired, plan, pause)
-    except KeyturnError as error:
-        raise error.with_result(**_result(current, desired, plan, _predict(current, plan), request)) from None
-    return _result(current, desired, plan, outcome, request)
+    old, unseen = (False, ()) if target.writes or desired.differs else outdated(aws, current.service, target.unpinned)
+    plan = make_plan(current, target, desired, request, newer=newer, outdated=old)
+    checked, shared = _checked(aws, current, target, request)
+    plan = replace(
+        plan,
+        writes=tuple(store.prepare(aws, write) for write in plan.writes),
+        warnings=(*plan.warnings, *unseen, *checked),
+    )
+    outcome = _predict(current, target, plan)
+    if not check_mode:
+        try:
+            outcome = apply(aws, current, target, desired, plan, request=request, pause=pause)
+        except KeyturnError as error:
+            raise error.with_result(**_result(current, plan, outcome, request, shared)) from None
+    return _result(current, plan, outcome, request, shared)
 
 
-def _predict(current: Current, plan: Plan) -> Outcome:
+def _aim(aws: Aws, current: Current, request: Request) -> Target:
+    """Read what the variable comes from, and decide where it shall come from."""
+    places = find(current.base, request)
+    aws.scrub.add(*(place.before for place in places))
+    wanted = wanted_reference(places, request)
+    places = read_held(aws, current.service, places)
+    check_expected(places, request)
+    held = store.read(aws, wanted, current.service.arn) if wanted else None
+    return decide(places, held, request)
+
+
+def _checked(aws: Aws, current: Current, target: Target, request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Refuse a secret that tasks could not read; find the services that read a changed one, too.
+
+    Returns:
+        Warnings, and names of the services.
+    """
+    role = str(current.base.fields.get("executionRoleArn") or "")
+    new = {one.held.arn: _with_key(aws, one.held, request) for one in target.destinations if one.held and one.migrates}
+    warnings = permission.check(aws, role, current.service.arn, tuple(new.values()))
+    changed = {name for write in target.writes for name in (write.held.arn, write.held.reference.name)}
+    if not any(write.held.exists for write in target.writes):
+        return warnings, ()
+    shared, unseen = shared_with(aws, current.service, changed)
+    if shared:
+        text = f"The same secret is read by {', '.join(shared)}: tasks that start there get the new value, too."
+        warnings = (*warnings, text)
+    return (*warnings, *unseen), shared
+
+
+def _with_key(aws: Aws, held: Held, request: Request) -> Held:
+    """The KMS key with which a secret or parameter is, or will be, encrypted."""
+    if not held.exists:
+        return replace(held, kms_key=request.secret_kms_key_id or "")
+    if held.reference.store == SSM:
+        return replace(held, kms_key=parameter_store.kept_settings(aws, held).get("KeyId", ""))
+    return held
+
+
+def _predict(current: Current, target: Target, plan: Plan) -> Outcome:
     """What :func:`apply` would come to; None where only AWS can tell (a revision's number, a deployment's id)."""
     if not plan.deploy:
-        return running(current.service)
-    return Outcome(plan.target.arn if plan.target else None, None, None)
+        return Outcome(running(current.service), target)
+    return Outcome(Running(plan.revision.arn if plan.revision else None, None, None), target)
 
 
-def _result(current: Current, desired: Desired, plan: Plan, outcome: Outcome, request: Request) -> dict[str, Any]:
-    service = current.service
+def _result(
+    current: Current, plan: Plan, outcome: Outcome, request: Request, shared: tuple[str, ...]
+) -> dict[str, Any]:
+    service, destinations = current.service, outcome.target.destinations
     return {
         "changed": bool(plan.actions),
         "cluster": service.cluster or last_part(request.cluster),
         "service": service.name,
         "variable": request.variable,
-        "store": "environment",
-        "containers": [place.container for place in desired.places],
+        "store": ", ".join(dict.fromkeys(one.store for one in destinations)),
+        "containers": [one.place.container for one in destinations],
         "previous_task_definition": service.task_definition,
-        "task_definition": outcome.task_definition,
-        "deployment_id": outcome.deployment_id,
-        "service_deployment_arn": outcome.service_deployment_arn,
+        "task_definition": outcome.runs.task_definition,
+        "deployment_id": outcome.runs.deployment_id,
+        "service_deployment_arn": outcome.runs.service_deployment_arn,
         "fingerprint": request.fingerprint,
-        "previous_fingerprint": _previous_fingerprint(desired, request),
+        "previous_fingerprint": _previous_fingerprint(outcome.target, request),
+        "secrets": _secrets(plan, outcome),
+        "shared_with": list(shared),
         "actions": plan.actions,
         "resumed": plan.resumed,
         "warnings": list(plan.warnings),
-        "diff": _diff(current, desired, plan, request),
+        "diff": _diff(current, plan, outcome, request),
     }
 
 
-def _previous_fingerprint(desired: Desired, request: Request) -> str | None:
+def _previous_fingerprint(target: Target, request: Request) -> str | None:
     """Fingerprint of the value that is replaced; where nothing is, of the value that is there."""
-    values = [place.before for place in desired.places if place.before is not None]
+    values = [place.before for place in target.places if place.before is not None]
     replaced = [value for value in values if value != request.value]
     return next((fingerprint(request.variable, value) for value in [*replaced, *values]), None)
 
 
-def _diff(current: Current, desired: Desired, plan: Plan, request: Request) -> dict[str, Any]:
+def _secrets(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Each secret and parameter that the value lives in, with its version before and after."""
+    writes = {write.held.arn: write for write in plan.writes}
+    listed: dict[str, dict[str, Any]] = {}
+    for one in outcome.target.destinations:
+        if one.held is None:
+            continue
+        write, made = writes.get(one.held.arn), outcome.written.get(one.held.arn)
+        version = made.version if made else write.version if write else one.held.version
+        listed[one.held.arn] = {
+            "store": one.store,
+            "arn": made.arn if made else one.held.arn,
+            "version_id": version or None,
+            "previous_version_id": one.held.version or None,
+            "stage": one.source.written_stage if one.source and one.store != SSM else None,
+        }
+    return list(listed.values())
+
+
+def _diff(current: Current, plan: Plan, outcome: Outcome, request: Request) -> dict[str, Any]:
     """Names and fingerprints before and after."""
 
-    def side(revision: str, values: list[str | None]) -> dict[str, Any]:
-        return {
-            "task_definition": revision,
-            "environment": {
-                f"{place.container}/{request.variable}": fingerprint(request.variable, value)
-                if value is not None
-                else None
-                for place, value in zip(desired.places, values, strict=True)
-            },
-        }
+    def side(revision: str, values: list[str | None], value_froms: list[str | None]) -> dict[str, Any]:
+        shown = {}
+        for place, value, value_from in zip(outcome.target.places, values, value_froms, strict=True):
+            printed = fingerprint(request.variable, value) if value is not None else None
+            shown[f"{place.container}/{request.variable}"] = f"{printed} in {value_from}" if value_from else printed
+        return {"task_definition": revision, "environment": shown}
 
-    base, before = current.base, last_part(current.service.task_definition)
-    after = f"{base.family} (new revision)" if plan.register else last_part(plan.target.arn if plan.target else before)
+    base, before, places = current.base, last_part(current.service.task_definition), outcome.target.places
+    after = f"{base.family} (new revision)" if plan.register else last_part(plan.revision.arn if plan.revision else "")
     return {
-        "before": side(before, [place.before for place in desired.places]),
-        "after": side(after, [request.value for _place in desired.places]),
+        "before": side(
+            before,
+            [place.before for place in places],
+            [place.reference.text if place.reference else None for place in places],
+        ),
+        "after": side(after, [request.value for _place in places], list(outcome.target.value_froms)),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from ..endings import CAUSES, Script
+from ..endings import Script
 from ..state import Deployment, Service, Task, new_hex
 from . import outcome, stages, task_life
 
@@ -180,20 +180,10 @@ def _start(service: Service, deployment: Deployment, now: float) -> Task:
     deployment.attempts += 1
     fails = script.failing_tasks is None or deployment.attempts <= script.failing_tasks
     cause = script.failure if fails else None
-    if cause is None and not _secrets_readable(service, deployment):
-        cause = CAUSES["secret_access"]
     task = make_task(service, deployment, now)
     task.cause = cause
     task.plan = task_life.start_plan(service.timing, service.rng, now, cause, script.run_seconds)
     return task
-
-
-def _secrets_readable(service: Service, deployment: Deployment) -> bool:
-    check = service.secret_exists
-    if check is None:
-        return True
-    secrets = [one for container in deployment.definition.containers for one in container.get("secrets") or []]
-    return all(check(str(one.get("valueFrom"))) for one in secrets)
 
 
 def make_task(service: Service, deployment: Deployment, now: float) -> Task:
@@ -213,6 +203,7 @@ def make_task(service: Service, deployment: Deployment, now: float) -> Task:
         launch_type=str(service.settings.get("launchType", "FARGATE")),
         zone=region + _ZONES[len(service.tasks) % len(_ZONES)],
         deployment_id=deployment.id,
+        prepare=service.prepare,
     )
     service.tasks[identifier] = task
     return task

@@ -7,9 +7,11 @@ PROVISIONING, PENDING, ACTIVATING, RUNNING, DEACTIVATING, STOPPING, DEPROVISIONI
 
 from __future__ import annotations
 
+import dataclasses
 import random
+from collections.abc import Iterator
 
-from ..endings import Cause
+from ..endings import CAUSES, Cause
 from ..state import Service, Step, Task, Timing
 
 
@@ -26,22 +28,23 @@ def start_plan(timing: Timing, rng: random.Random, now: float, cause: Cause | No
     return [*steps, Step(running + timing.healthy, "HEALTHY")]
 
 
-def due(task: Task, now: float) -> list[Step]:
-    """Take the steps that are due off the task's plan."""
-    steps: list[Step] = []
+def due(task: Task, now: float) -> Iterator[Step]:
+    """Take the steps that are due off the task's plan, one by one: a step may change the plan."""
     while task.plan and task.plan[0].at <= now:
-        steps.append(task.plan.pop(0))
-    return steps
+        yield task.plan.pop(0)
 
 
 def apply(task: Task, step: Step, service: Service | None) -> None:
-    """Carry out one step; tells the service's deployment of health and failure."""
+    """Carry out one step; tells the service's deployment of health and failure. Secrets are read before ACTIVATING."""
     if step.name == "HEALTHY":
         task.healthy = True
         task.health = "HEALTHY" if task.definition.has_health_check else "UNKNOWN"
         if service is not None:
             _count_healthy(task, service)
     elif step.name == "FAIL":
+        _fail(task, step.at, service)
+    elif step.name == "ACTIVATING" and (reason := task.prepare(task) if task.prepare is not None else None):
+        task.cause = dataclasses.replace(CAUSES["secret_access"], stopped_reason=reason)
         _fail(task, step.at, service)
     else:
         task.last_status = step.name

@@ -31,4 +31,5 @@ def call(context: Call, operation: str, body: Json) -> Json:
     if handler is None:
         raise errors.unknown_operation(operation)
     advance_region(context.region, context.now)
+    task_definitions.sweep(context.region)
     return handler(context, body)

@@ -97,7 +97,7 @@ def _new(call: Call, cluster: Cluster, name: str, controller: str, body: Json) -
         timing=call.region.timing,
         quirks=call.region.quirks,
         controller=controller,
-        secret_exists=call.region.secret_exists,
+        prepare=call.region.prepare,
         scheduling=scheduling,
         tags=checked_tags(body.get("tags")),
     )

@@ -13,7 +13,7 @@ import json
 import re
 
 from .. import errors, render
-from ..state import Json, TaskDefinition
+from ..state import Json, Region, TaskDefinition
 from ..world import Call
 from .common import checked_tags, missing, page, required
 
@@ -84,6 +84,11 @@ def _check(family: str, body: Json) -> None:
         raise errors.client("Container.name must be set and unique.")
     for container in containers:
         _check_container(container)
+    if not body.get("executionRoleArn") and any(container.get("secrets") for container in containers):
+        # No document has this sentence; ECS says it.
+        raise errors.client(
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'."
+        )
 
 
 def _check_container(container: Json) -> None:
@@ -127,9 +132,10 @@ def list_all(call: Call, body: Json) -> Json:
 def list_families(call: Call, body: Json) -> Json:
     prefix, status = body.get("familyPrefix", ""), body.get("status", "ACTIVE")
     found = []
-    for family, known in sorted(call.region.families.items()):
+    for family, revisions in sorted(call.region.families.items()):
+        known = [one for one in revisions if one.status != "DELETED"]
         active = any(one.status == "ACTIVE" for one in known)
-        if family.startswith(prefix) and (status == "ALL" or active == (status == "ACTIVE")):
+        if known and family.startswith(prefix) and (status == "ALL" or active == (status == "ACTIVE")):
             found.append(family)
     return page(found, body, "families", 100)
 
@@ -147,7 +153,7 @@ def deregister(call: Call, body: Json) -> Json:
 
 
 def delete(call: Call, body: Json) -> Json:
-    """At most 10, INACTIVE ones only. Here they vanish at once unless a service still uses them."""
+    """At most 10, INACTIVE ones only. They vanish when no service, deployment or task uses them (`sweep`)."""
     names = required(body, "taskDefinitions")
     if len(names) > 10:
         raise errors.invalid("At most 10 task definitions can be deleted at a time.")
@@ -162,19 +168,30 @@ def delete(call: Call, body: Json) -> Json:
             )
             failures.append({"arn": one.arn, "reason": reason})
         else:
-            one.status, one.delete_requested_at = "DELETE_IN_PROGRESS", call.now
+            if one.status == "INACTIVE":
+                one.status, one.delete_requested_at = "DELETE_IN_PROGRESS", call.now
+                call.region.deleting.append(one)
             found.append(render.task_definition(one))
-            if not _in_use(call, one):
-                one.body = {"containerDefinitions": []}
-                one.status = "DELETED"
     return {"taskDefinitions": found, "failures": failures}
 
 
-def _in_use(call: Call, definition: TaskDefinition) -> bool:
-    for service in call.region.all_services():
-        if any(one.definition is definition for one in service.deployments):
+def sweep(region: Region) -> None:
+    """Forget what is to be deleted and no longer used. ECS looks "periodically"; here with each call (assumed)."""
+    for one in list(region.deleting):
+        if not _in_use(region, one):
+            region.deleting.remove(one)
+            one.status = "DELETED"  # its stopped tasks are still described
+
+
+def _in_use(region: Region, definition: TaskDefinition) -> bool:
+    """By a deployment, by what a rollback would return to, or by a task that has not stopped."""
+    for service in region.all_services():
+        target = service.last_good if service.deployments else None
+        if any(one is not None and one.definition is definition for one in [*service.deployments, target]):
             return True
-    return False
+    tasks = [task for place in region.clusters.values() for task in place.tasks.values()]
+    tasks += [task for place in region.all_services() for task in place.tasks.values()]
+    return any(task.definition is definition and task.last_status != "STOPPED" for task in tasks)
 
 
 OPERATIONS = {

@@ -85,6 +85,7 @@ def _start(call: Call, cluster: Cluster, definition: TaskDefinition, body: Json,
         plan=task_life.start_plan(call.region.timing, call.region.rng, call.now, None, 0.0),
         launch_type=body.get("launchType", "FARGATE"),
         zone=call.region.name + "a",
+        prepare=call.region.prepare,
         overrides=dict(body.get("overrides", {})),
         tags=tags,
     )

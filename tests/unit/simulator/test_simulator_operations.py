@@ -53,6 +53,7 @@ def test_tags_stand_beside_the_definition(lab: Any) -> None:
     ("container", "message"),
     [
         ({"secrets": [{"name": "OPENAI_API_KEY", "valueFrom": "x"}]}, "must be unique and not shared"),
+        ({"secrets": [{"name": "OTHER", "valueFrom": "x"}]}, "must also specify a value for 'executionRoleArn'"),
         ({"image": ""}, "image should not be null"),
         ({"command": ["x" * 70000]}, "Max allowed length is '65536' bytes"),
     ],
@@ -73,6 +74,42 @@ def test_deregistered_and_deleted_revisions(lab: Any) -> None:
     lab.call("DeleteTaskDefinitions", taskDefinitions=[second])
     assert _refused(lab, "DescribeTaskDefinition", taskDefinition=second).code == "ClientException"
     assert lab.register("3").endswith(":3")
+
+
+def test_a_deleted_revision_lives_as_long_as_somebody_uses_it(lab: Any) -> None:
+    old = lab.environment(desired=1)["task_definition"]
+    (alone,) = lab.call("RunTask", cluster="c", taskDefinition="s")["tasks"]
+    lab.rotate()
+    lab.call("DeregisterTaskDefinition", taskDefinition=old)
+
+    def status() -> str:
+        return str(lab.call("DescribeTaskDefinition", taskDefinition=old)["taskDefinition"]["status"])
+
+    def listed(wanted: str) -> Any:
+        return lab.call("ListTaskDefinitions", familyPrefix="s", status=wanted)["taskDefinitionArns"]
+
+    (deleted,) = lab.call("DeleteTaskDefinitions", taskDefinitions=[old])["taskDefinitions"]
+    assert (deleted["status"], status(), listed("DELETE_IN_PROGRESS")) == (*["DELETE_IN_PROGRESS"] * 2, [old])
+    assert listed("INACTIVE") == []
+    error = _refused(lab, "UpdateService", cluster="c", service="s", taskDefinition=old)
+    assert (error.code, error.message) == ("ClientException", "TaskDefinition is inactive")
+    lab.after(300)
+    assert status() == "DELETE_IN_PROGRESS"
+    lab.call("StopTask", cluster="c", task=alone["taskArn"])
+    lab.after(300)
+    assert _refused(lab, "DescribeTaskDefinition", taskDefinition=old).code == "ClientException"
+    assert listed("DELETE_IN_PROGRESS") == []
+
+
+def test_what_can_not_be_deleted(lab: Any) -> None:
+    arn = lab.register()
+    active, missing = lab.call("DeleteTaskDefinitions", taskDefinitions=[arn, "none:1"])["failures"]
+    assert active["arn"] == arn and "still in ACTIVE status" in active["reason"]
+    assert missing == {"arn": "none:1", "reason": "MISSING"}
+    assert _refused(lab, "DeleteTaskDefinitions", taskDefinitions=[arn] * 11).code == "InvalidParameterException"
+    lab.call("DeregisterTaskDefinition", taskDefinition=arn)
+    lab.call("DeleteTaskDefinitions", taskDefinitions=[arn])
+    assert lab.call("ListTaskDefinitionFamilies", status="ALL")["families"] == []
 
 
 def test_pages(lab: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 from simulator import identity
 from simulator.clock import VirtualClock
 from simulator.faults import Fault, Faults
+from simulator.policies import Policy, decide
 from simulator.throttle import LIMITS, Buckets
 
 
@@ -36,7 +37,10 @@ def test_the_clock_runs_fast_and_jumps() -> None:
     ("operation", "burst", "rate"),
     [
         ("RegisterTaskDefinition", 20, 1),
+        ("DeregisterTaskDefinition", 20, 1),
+        ("DeleteTaskDefinitions", 5, 1),
         ("DescribeTaskDefinition", 50, 20),
+        ("ListTaskDefinitions", 50, 20),
         ("UpdateService", 50, 5),
         ("DescribeServices", 100, 20),
         ("DescribeServiceDeployments", 50, 20),
@@ -114,3 +118,36 @@ def test_the_caller_comes_from_the_signature() -> None:
         "123456789012",
     )
     assert identity.read("").region == "us-east-1"
+
+
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/x-aBcDeF"
+
+
+@pytest.mark.parametrize(
+    ("statements", "decision"),
+    [
+        ([], "implicitDeny"),
+        ([{"Action": "secretsmanager:GetSecretValue", "Resource": SECRET}], "allowed"),
+        ([{"Action": "SecretsManager:getsecret*", "Resource": ["none", SECRET[:-6] + "??????"]}], "allowed"),
+        ([{"Action": "*", "Resource": SECRET.upper()}], "implicitDeny"),
+        ([{"Action": "*", "Resource": SECRET[:-1] + "??"}], "implicitDeny"),
+        ([{"Action": "*", "Resource": SECRET.replace("/", ".")}], "implicitDeny"),
+        ([{"Action": ["secretsmanager:Describe*", "ssm:*"], "Resource": "*"}], "implicitDeny"),
+        ([{"NotAction": "ssm:*", "Resource": "*"}], "allowed"),
+        ([{"NotAction": "secretsmanager:*", "Resource": "*"}], "implicitDeny"),
+        ([{"Action": "*", "NotResource": "arn:aws:s3:::*"}], "allowed"),
+        ([{"Action": "*", "NotResource": "*:secret:prod/*"}], "implicitDeny"),
+        ([{"Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "*", "Resource": SECRET}], "explicitDeny"),
+        ([{"Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:x": "true"}}}], "implicitDeny"),
+        (
+            [
+                {"Action": "*", "Resource": "*"},
+                {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Bool": {"aws:x": "true"}}},
+            ],
+            "explicitDeny",
+        ),
+    ],
+)
+def test_policies_are_evaluated(statements: list[dict[str, object]], decision: str) -> None:
+    policies = [Policy(f"p{index}", "role", ({"Effect": "Allow", **one},)) for index, one in enumerate(statements)]
+    assert decide(policies, "secretsmanager:GetSecretValue", SECRET).decision == decision

@@ -1,0 +1,108 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether the role with which ECS starts a task may read a secret: asked of IAM before anything is changed.
+
+Follows https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html and
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from .._aws import Aws
+from .._errors import AwsError, KeyturnError
+from .held import Held
+from .reference import SSM
+
+_READS = {"secretsmanager": "secretsmanager:GetSecretValue", SSM: "ssm:GetParameters"}
+_ALLOWED = "allowed"
+
+
+def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[str, ...]:
+    """Refuse what the execution role may not read.
+
+    Args:
+        role: ``executionRoleArn`` of the task definition, ARN or name; empty without one.
+        held: what the role has not read before.
+
+    Returns:
+        What could not be checked, and why.
+
+    Raises:
+        KeyturnError: with the policy statement to add.
+    """
+    if not held:
+        return ()
+    if not role:
+        raise KeyturnError(
+            "The task definition has no executionRoleArn, with which ECS would read the secret: nothing was changed. "
+            "Give "
+            f"it one with this statement: {_statements([(_READS[one.reference.store], one.arn) for one in held])}"
+        )
+    parts = service_arn.split(":")
+    arn = role if role.startswith("arn:") else f"arn:{parts[1]}:iam::{parts[4]}:role/{role}"
+    asked, warnings = [], []
+    for one in held:
+        asked.append((_READS[one.reference.store], one.arn))
+        key = _key(aws, one)
+        if key:
+            asked.append(("kms:Decrypt", key))
+        elif one.kms_key and not one.kms_key.startswith("alias/aws/"):
+            warnings.append(f"Whether the execution role may use KMS key {one.kms_key} could not be checked.")
+    try:
+        denied = [pair for pair in asked if not _allowed(aws, arn, *pair)]
+        by_resource = [one for one in held if any(one.arn == resource for _action, resource in denied)]
+        if denied and all(_named_by_resource(aws, one, arn) for one in by_resource) and len(by_resource) == len(denied):
+            # IAM's simulation leaves resource policies out for roles.
+            return (*warnings, f"Only the secret's own resource policy lets the execution role {arn} read it.")
+    except AwsError as error:
+        return (*warnings, f"Whether the execution role {arn} may read the secret could not be checked: {error.msg}")
+    if denied:
+        missing = ", ".join(f"{action} on {resource}" for action, resource in denied)
+        raise KeyturnError(
+            f"The execution role {arn} lacks {missing}, so tasks would not start: nothing was changed. Add to its "
+            "policy: "
+            f"{_statements(denied)}"
+        )
+    return tuple(warnings)
+
+
+def _allowed(aws: Aws, role: str, action: str, resource: str) -> bool:
+    answer = aws.call_once(
+        "iam",
+        "SimulatePrincipalPolicy",
+        f"role {role}",
+        PolicySourceArn=role,
+        ActionNames=[action],
+        ResourceArns=[resource],
+    )
+    results = answer.get("EvaluationResults") or ()
+    return bool(results) and all(result.get("EvalDecision") == _ALLOWED for result in results)
+
+
+def _named_by_resource(aws: Aws, held: Held, role: str) -> bool:
+    if held.reference.store == SSM or not held.exists:
+        return False
+    there, on = aws.in_region(held.reference.region), f"secret {held.arn}"
+    answer = there.call_optional("secretsmanager", "GetResourcePolicy", on, SecretId=held.arn)
+    return role in ((answer or {}).get("ResourcePolicy") or "")
+
+
+def _key(aws: Aws, held: Held) -> str:
+    """ARN of a customer's KMS key; empty for AWS's own, whose policy lets the service use it, and where unknown."""
+    if not held.kms_key or held.kms_key.startswith("alias/aws/") or ":alias/aws/" in held.kms_key:
+        return ""
+    if ":key/" in held.kms_key:
+        return held.kms_key
+    there = aws.in_region(held.reference.region)
+    answer = there.call_optional("kms", "DescribeKey", f"key {held.kms_key}", KeyId=held.kms_key)
+    return str((answer or {}).get("KeyMetadata", {}).get("Arn", ""))
+
+
+def _statements(pairs: Sequence[tuple[str, str]]) -> str:
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in pairs]
+    return json.dumps(statements[0] if len(statements) == 1 else statements)
