@@ -103,6 +103,13 @@ class Service:
     current_service_deployment: str | None
     deployments: tuple[Deployment, ...]
     events: tuple[Event, ...]
+    breaker_limit: tuple[str, int] = ("BOUNDED_PERCENT", 50)  # type and value of its thresholdConfiguration
+    alarms: tuple[str, ...] = ()  # CloudWatch alarms that end a deployment
+    alarm_rollback: bool = False
+    early_success: bool = False  # a deployment may succeed before all of its tasks are healthy
+    deferred_cleanup: bool = False  # old tasks are stopped only after the deployment succeeded
+    target_groups: tuple[str, ...] = ()  # ARNs, or names of Classic Load Balancers
+    pause_stages: tuple[str, ...] = ()  # lifecycle stages at which a PAUSE hook waits for somebody
 
     @property
     def primary(self) -> Deployment | None:
@@ -130,6 +137,8 @@ class Service:
     def parse(cls, answer: Mapping[str, Any]) -> Service:
         config = answer.get("deploymentConfiguration") or {}
         breaker = config.get("deploymentCircuitBreaker") or {}
+        limit = breaker.get("thresholdConfiguration") or {}
+        alarms, early = config.get("alarms") or {}, config.get("earlySuccessCriteria") or {}
         daemon = answer.get("schedulingStrategy") == "DAEMON"
         return cls(
             arn=answer.get("serviceArn", ""),
@@ -152,6 +161,21 @@ class Service:
             events=tuple(
                 Event(entry.get("id", ""), epoch(entry.get("createdAt")), entry.get("message", ""))
                 for entry in answer.get("events") or ()
+            ),
+            breaker_limit=(limit.get("type") or "BOUNDED_PERCENT", limit.get("value") or 50),
+            alarms=tuple(alarms.get("alarmNames") or ()) if alarms.get("enable") else (),
+            alarm_rollback=bool(alarms.get("enable") and alarms.get("rollback")),
+            early_success=bool(early.get("enable")),
+            deferred_cleanup=bool(early.get("enable")) and early.get("sourceServiceRevisionCleanup") == "DEFERRED",
+            target_groups=tuple(
+                entry.get("targetGroupArn") or entry.get("loadBalancerName") or ""
+                for entry in answer.get("loadBalancers") or ()
+            ),
+            pause_stages=tuple(
+                stage
+                for hook in config.get("lifecycleHooks") or ()
+                if hook.get("targetType") == "PAUSE"
+                for stage in hook.get("lifecycleStages") or ()
             ),
         )
 

@@ -11,15 +11,16 @@ short_description: Wait until an ECS rollout is really over, and say why when it
 version_added: 0.1.0
 description:
   - Follows one deployment of an Amazon ECS service by its id and by the service deployment that ECS keeps about it,
-    so that it
-    is right when the revision did not change, when the circuit breaker rolled back, and when another deployment took
-    over.
+    so that it is right when the revision did not change, when the circuit breaker rolled back, and when another
+    deployment took over.
   - RV(status=completed) means that the deployment succeeded, every running task belongs to it and is healthy, and no
-    task of an
-    older deployment is left.
+    task of an older deployment is left.
   - RV(status=completed) and RV(status=nothing_running) succeed; every other status fails the task, with the cause and
-    what to
-    do in C(msg) and RV(diagnosis).
+    what to do in C(msg) and RV(diagnosis).
+  - RV(status=stuck) is told when waiting on is of no use. That C(minimumHealthyPercent) and C(maximumPercent) leave no
+    way out is told after 2 seconds. That ECS says in the service's events that it cannot go on, for want of capacity
+    for example, is told when nothing moved for 120 seconds (or for half of O(timeout), where that is less), since
+    autoscaling may bring room.
   - Only C(ecs:DescribeServices) is needed. What cannot be looked at is listed in RV(unverified).
   - On a local connection a line is shown whenever something changes.
 author:
@@ -43,7 +44,8 @@ options:
     type: str
   services:
     description:
-      - Several rollouts to wait for in one process, instead of the single options.
+      - Several rollouts to wait for in one process, instead of the single options. Each has its own result; one that
+        cannot be watched, since its name is wrong for example, is RV(status=failed), and the others are waited for.
     type: list
     elements: dict
     suboptions:
@@ -218,13 +220,12 @@ diagnosis:
     cause:
       description:
         - One of V(image_pull), V(secret_access), V(out_of_memory), V(container_exit), V(health_check),
-          V(load_balancer_health),
-          V(no_capacity), V(percent_deadlock), V(circuit_breaker), V(alarm), V(superseded), V(paused_hook),
-          V(task_protection),
-          V(other).
+          V(load_balancer_health), V(no_capacity), V(percent_deadlock), V(circuit_breaker), V(alarm), V(superseded),
+          V(paused_hook), V(task_protection), V(other).
       type: str
     evidence:
-      description: What shows it, mostly in ECS's words.
+      description: What shows it, mostly in ECS's words, with the last log lines of a task that failed. Known values
+        and what looks like a key are taken out.
       type: str
     remedy:
       description: What to do.

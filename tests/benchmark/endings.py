@@ -128,7 +128,12 @@ EVIDENCE: Mapping[str, tuple[str, ...]] = {
     "no records": ("ListServiceDeployments", "DescribeServiceDeployments", "DescribeServiceRevisions"),
     "no tasks": ("ListTasks", "DescribeTasks"),
 }
-SHOWN = ("circuit_breaker, image_pull", "circuit_breaker, secret_access", "percent_deadlock, 1 task 100/100")
+SHOWN = (
+    "circuit_breaker, image_pull",
+    "circuit_breaker, secret_access",
+    "percent_deadlock, 1 task 100/100",
+    "deferred_cleanup, 5000 s",
+)
 
 
 class Host:

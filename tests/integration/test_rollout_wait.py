@@ -8,11 +8,22 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from dataclasses import field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from integration.support import NEW, Json, Lab, standing_still, with_value
+from integration.support import (
+    NEIGHBOUR,
+    NEW,
+    OLD,
+    Json,
+    Lab,
+    Playbook,
+    assert_no_value,
+    standing_still,
+    with_value,
+)
 from simulator import Simulator
 
 CAUSES = ("image_pull", "secret_access", "out_of_memory", "container_exit", "health_check", "load_balancer_health")
@@ -495,6 +506,18 @@ def test_scaling_in_meanwhile_is_no_failure(lab: Lab) -> None:
     assert [task["lastStatus"] for task in result["tasks"]].count("RUNNING") == 2
 
 
+def test_scaling_out_meanwhile_is_waited_for(lab: Lab) -> None:
+    lab.environment(desired=2)
+    rotation = lab.rotate()
+
+    def scale(at: float) -> None:
+        lab.sim.set_service("c", "s", desiredCount=5 if at > 20 else 2)
+
+    result = lab.wait(deployment_id=rotation["deployment_id"], before_poll=scale)
+    assert result["status"] == "completed"
+    assert [task["lastStatus"] for task in result["tasks"]] == ["RUNNING"] * 5
+
+
 # Answers that come late, in pages, or not at once
 
 
@@ -550,6 +573,117 @@ def test_health_is_demanded_as_asked(lab: Lab) -> None:
     assert "not healthy" in result["msg"]
 
 
+# The log of a failed task
+
+
+@pytest.fixture
+def logging_lab() -> Iterator[Lab]:
+    """A lab whose clock begins now: CloudWatch Logs takes no lines of the future."""
+    with standing_still(start_at=None) as sim:
+        yield Lab(sim)
+
+
+OTHER_KEY = "AKIAIOSFODNN7EXAMPLE"
+LINES = (
+    "starting",
+    f"old {OLD} new {NEW}",
+    f"connecting to {NEIGHBOUR}",
+    "password authentication failed for hunter2hunter2",
+    f"key {OTHER_KEY}, token=abcdef123456, sk-ant-0123456789abcdefghij",
+    "openai.AuthenticationError: 401",
+)
+LOG = {"logDriver": "awslogs", "options": {"awslogs-group": "/ecs/s", "awslogs-region": "us-east-1"}}
+
+
+def failing(lab: Lab, lines: tuple[str, ...] = LINES, log: Json | None = None) -> Json:
+    """A rotation whose tasks write lines, run for a while, and end; three have failed when this returns."""
+    lab.environment()
+    if log is not None:
+        lab.sim.patch_task_definition("s:1", ["containerDefinitions", 0, "logConfiguration"], log)
+    lab.sim.script("c", "s", ending="crash_loop", cause="container_exit", run_seconds=40)
+    rotation = lab.rotate()
+    for _unused in range(12):
+        lab.sim.advance(20)
+        if lines:
+            lab.sim.log("c", "s", *lines, deployment_id=rotation["deployment_id"])
+    return {name: rotation[name] for name in ("deployment_id", "task_definition")}
+
+
+def first_finding(lab: Lab, followed: Json) -> Json:
+    result = lab.wait(**followed)
+    assert result["status"] == "failed"
+    found: Json = result["diagnosis"][0]
+    assert found["cause"] == "container_exit"
+    return found
+
+
+def assert_lines_are_clean(text: str) -> None:
+    assert "openai.AuthenticationError: 401" in text
+    for secret in (OTHER_KEY, "hunter2hunter2", "abcdef123456", "sk-ant-0123456789abcdefghij"):
+        assert secret not in text
+    assert_no_value(text)
+
+
+def test_the_last_log_lines_of_a_failed_task_are_evidence_without_any_value(logging_lab: Lab) -> None:
+    found = first_finding(logging_lab, failing(logging_lab))
+    assert "last log lines of app: " in found["evidence"]
+    assert_lines_are_clean(found["evidence"])
+
+
+def test_the_log_lines_do_not_swell_the_message(logging_lab: Lab) -> None:
+    result = logging_lab.wait(**failing(logging_lab))
+    assert "last log lines" not in result["msg"]
+    assert "exited with 1" in result["msg"]
+
+
+def test_the_action_plugin_shows_the_log_lines_too(logging_lab: Lab, tmp_path: Path, collections_path: str) -> None:
+    followed = failing(logging_lab)
+    wait = {"keyturn.ecs.ecs_rollout_wait": {"cluster": "c", "service": "s", **followed}}
+    plays = [{"hosts": "environments", "gather_facts": False, "tasks": [wait]}]
+    hosts = {"production": {"ansible_connection": "local"}}
+    with Playbook(tmp_path, collections_path, plays, hosts, logging_lab.sim.environ(), ["-vvv"]) as process:
+        assert process.finish() == 2, process.output
+    assert "last log lines of app: " in process.output
+    assert_lines_are_clean(process.output)
+
+
+def test_a_log_without_lines_leaves_the_diagnosis_standing(logging_lab: Lab) -> None:
+    followed = failing(logging_lab, ())
+    assert "exited with 1" in first_finding(logging_lab, followed)["evidence"]
+
+
+@pytest.mark.parametrize("kind", ["denied", "internal", "reset"])
+def test_a_log_that_may_not_be_read_leaves_the_diagnosis_standing(logging_lab: Lab, kind: str) -> None:
+    followed = failing(logging_lab)
+    logging_lab.sim.fault("GetLogEvents", kind, times=None, service="logs")
+    found = first_finding(logging_lab, followed)
+    assert "exited with 1" in found["evidence"]
+    assert "its log was not read: stream ecs/app/" in found["evidence"]
+    assert "of log group /ecs/s" in found["evidence"]
+
+
+def test_a_log_in_another_region_is_named(logging_lab: Lab) -> None:
+    options = {**LOG["options"], "awslogs-region": "eu-central-1", "awslogs-stream-prefix": "ecs"}
+    followed = failing(logging_lab, (), {**LOG, "options": options})
+    assert "of log group /ecs/s in Region eu-central-1" in first_finding(logging_lab, followed)["evidence"]
+    assert not [call for call in logging_lab.sim.calls() if call["service"] == "logs"]
+
+
+def test_a_log_without_a_prefix_is_found_by_the_containers_id(logging_lab: Lab) -> None:
+    followed = failing(logging_lab, (), LOG)
+    arns = logging_lab.ecs("ListTasks", cluster="c", serviceName="s", desiredStatus="STOPPED")["taskArns"]
+    tasks = logging_lab.ecs("DescribeTasks", cluster="c", tasks=arns)["tasks"]
+    logs = logging_lab.sim.client("logs")
+    logs.create_log_group(logGroupName="/ecs/s")
+    for stream in {
+        task["containers"][0]["runtimeId"] for task in tasks if task["startedBy"] == followed["deployment_id"]
+    }:
+        logs.create_log_stream(logGroupName="/ecs/s", logStreamName=stream)
+        event = {"timestamp": round(logging_lab.sim.now() * 1000), "message": "refused"}
+        logs.put_log_events(logGroupName="/ecs/s", logStreamName=stream, logEvents=[event])
+    assert "last log lines of app: refused" in first_finding(logging_lab, followed)["evidence"]
+
+
 # Several services
 
 
@@ -584,6 +718,19 @@ def test_one_of_several_that_fails_is_named_and_the_other_is_waited_for(lab: Lab
     assert "worker" in result["msg"] and "rolled_back" in result["msg"]
     assert "api" not in result["msg"]
     assert result["results"][1]["diagnosis"][0]["cause"] == "image_pull"
+
+
+def test_one_of_several_that_is_not_there_hides_no_other(lab: Lab) -> None:
+    services = [{"cluster": "c", "service": "misnamed"}, *two_services(lab)]
+    result = lab.wait(services=services)
+    assert result["failed"] is True
+    assert [(one["service"], one["status"]) for one in result["results"]] == [
+        ("misnamed", "failed"),
+        ("api", "completed"),
+        ("worker", "completed"),
+    ]
+    assert "There is no service misnamed in cluster c" in result["msg"]
+    assert result["results"][0]["diagnosis"][0]["remedy"]
 
 
 def test_two_that_fail_are_both_named(lab: Lab) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -145,27 +147,60 @@ def test_what_holds_for_every_rollout(
         assert later["status"] in expected
 
 
-SECONDS = [5, 60, 300]
-
-
-@pytest.mark.parametrize("seconds", SECONDS)
-def test_the_end_is_told_soon_and_with_few_calls(seconds: int, record_property: Callable[[str, object], None]) -> None:
+def spread(seconds: int) -> dict[str, float]:
+    """Timing of a rollout that takes so long: starting, turning healthy and draining take a third each."""
     share = (seconds - 2) / 2
-    ECS.begin(
-        provisioning=share / 2, pending=0, activating=0, healthy=share / 2, queue=0, complete=0, jitter=0, drain=share
-    )
+    return {"provisioning": share / 2, "pending": 0, "activating": 0, "healthy": share / 2, "queue": 0, "complete": 0,
+            "drain": share}  # fmt: skip
+
+
+# Script, timing, and how many calls it may take. About 300 s are 20 polls of 15 s; what comes before and after is rest.
+ENDS: dict[str, tuple[dict[str, Any], dict[str, float], int]] = {
+    "rolling, 5 s": ({"ending": "completes"}, spread(5), 30),
+    "rolling, 60 s": ({"ending": "completes"}, spread(60), 30),
+    "rolling, 300 s": ({"ending": "completes"}, spread(300), 30),
+    "blue/green, 280 s": ({"ending": "blue_green", "bake_minutes": 3}, {}, 30),
+    "deferred clean-up, 300 s": ({"ending": "deferred_cleanup", "linger": 230}, {}, 38),
+    "old tasks drain for 300 s": ({"ending": "completes"}, {"drain": 300}, 38),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_end_is_told_soon_and_with_few_calls(name: str, record_property: Callable[[str, object], None]) -> None:
+    script, timing, most = ENDS[name]
+    ECS.begin(jitter=0, **timing)
     ECS.environment(desired=2)
+    ECS.script(**script)
     made = deploy()
     result = waited(**made)
-    finished = max(task["stoppedAt"] for task in tasks("STOPPED"))
-    took = finished - record(made["deployment_id"])["createdAt"]
+    told = record(made["deployment_id"])
+    finished = max(told["finishedAt"], *(task["stoppedAt"] for task in tasks("STOPPED")))
+    took = finished - told["createdAt"]
     lag = ECS.now - finished
     calls = Counter(ECS.operations)
     assert result["status"] == "completed"
     assert lag <= 2 + min(15, took), (took, lag)
-    assert sum(calls.values()) < 30, calls
+    assert sum(calls.values()) < most, calls
     record_property("calls", dict(calls))
     record_property("lag", lag)
+
+
+def test_no_way_out_is_told_at_the_second_or_third_poll() -> None:
+    ECS.begin(jitter=0)
+    percents = {"minimumHealthyPercent": 100, "maximumPercent": 100}
+    ECS.environment(desired=1, service_options={"deploymentConfiguration": percents})
+    result = waited(**deploy())
+    assert (result["status"], result["diagnosis"][0]["cause"]) == ("stuck", "percent_deadlock")
+    assert result["elapsed"] <= 3.5
+
+
+def test_no_capacity_is_told_when_nothing_moved_for_the_stated_time() -> None:
+    ECS.begin(jitter=0)
+    ECS.environment(desired=2)
+    ECS.script("no_capacity")
+    result = waited(**deploy())
+    assert (result["status"], result["diagnosis"][0]["cause"]) == ("stuck", "no_capacity")
+    assert 120 <= result["elapsed"] < 121
 
 
 def test_progress_is_told_only_when_something_changed() -> None:
@@ -203,3 +238,188 @@ def test_a_service_that_is_deleted_meanwhile_has_failed() -> None:
     with pytest.raises(KeyturnError, match="the service is gone") as caught:
         wait(AWS, {**ASKED, **made}, clock)
     assert caught.value.result["status"] == "failed"
+
+
+# Answers that ECS gives and the simulator does not
+
+
+class Changed:
+    """Lets a test change ECS's answers on the way."""
+
+    def __init__(self, change: Callable[[str, dict[str, Any], int], dict[str, Any]]) -> None:
+        self.asked: Counter[str] = Counter()
+        self._operate, self._change = ECS._operate, change
+
+    def __enter__(self) -> None:
+        ECS._answer = self._answer
+
+    def __exit__(self, *_: object) -> None:
+        ECS._answer = self._operate
+
+    def _answer(self, operation: str, body: dict[str, Any]) -> Any:
+        status, answer = self._operate(operation, body)
+        self.asked[operation] += 1
+        return status, self._change(operation, answer, self.asked[operation]) if status == 200 else answer
+
+
+def rolled(
+    change: Callable[[str, dict[str, Any], int], dict[str, Any]], *denied: str, **options: Any
+) -> dict[str, Any]:
+    """The result of a wait for a rollout of two tasks whose answers are changed."""
+    ECS.begin(frozenset(denied), jitter=0)
+    ECS.environment(desired=2)
+    made = deploy()
+    with Changed(change):
+        return waited(**{**made, **options})
+
+
+def lost_task(operation: str, answer: dict[str, Any], count: int) -> dict[str, Any]:
+    """DescribeTasks does not know one of the running tasks, at first."""
+    if operation != "DescribeTasks" or count > 2:
+        return answer
+    running = [task for task in answer["tasks"] if task["desiredStatus"] == "RUNNING"]
+    kept = [task for task in answer["tasks"] if task["taskArn"] != running[0]["taskArn"]]
+    return {"tasks": kept, "failures": [{"arn": running[0]["taskArn"], "reason": "MISSING"}]}
+
+
+def test_a_task_that_is_listed_and_not_described_is_waited_for() -> None:
+    result = rolled(lost_task)
+    assert result["status"] == "completed"
+    assert len(result["tasks"]) == 2
+    assert Counter(ECS.operations)["DescribeTasks"] == 3
+
+
+def no_records(operation: str, answer: dict[str, Any], _count: int) -> dict[str, Any]:
+    if operation != "DescribeServiceDeployments":
+        return answer
+    arns = [entry["serviceDeploymentArn"] for entry in answer["serviceDeployments"]]
+    return {"serviceDeployments": [], "failures": [{"arn": arn, "reason": "MISSING"} for arn in arns]}
+
+
+def test_records_that_are_missing_leave_the_rest_of_the_evidence() -> None:
+    result = rolled(no_records)
+    assert result["status"] == "completed"
+    assert any("ECS lists none" in line for line in result["unverified"])
+
+
+def flapping(operation: str, answer: dict[str, Any], count: int) -> dict[str, Any]:
+    """Now and then DescribeServices answers as if the deployment were not made yet."""
+    if operation == "DescribeServices" and count in (3, 6):
+        old = answer["services"][0]["deployments"][1:]
+        if old:
+            answer["services"][0]["deployments"] = [{**old[0], "status": "PRIMARY"}]
+    return answer
+
+
+def test_one_stale_answer_proves_no_rollback() -> None:
+    assert rolled(flapping, *RECORD_CALLS)["status"] == "completed"
+
+
+def late(operation: str, answer: dict[str, Any], count: int) -> dict[str, Any]:
+    if operation == "DescribeServices" and count < 4:
+        answer["services"][0]["deployments"] = [{**answer["services"][0]["deployments"][-1], "status": "PRIMARY"}]
+    return answer
+
+
+@pytest.mark.parametrize("given", ["deployment_id", "task_definition"])
+@pytest.mark.parametrize("denied", [(), tuple(RECORD_CALLS)], ids=["records", "no records"])
+def test_what_is_listed_late_is_found_by_either_name(given: str, denied: tuple[str, ...]) -> None:
+    other = {"deployment_id": "task_definition", "task_definition": "deployment_id"}[given]
+    result = rolled(late, *denied, **{other: None})
+    assert result["status"] == "completed"
+    assert result["deployment_id"] and result["task_definition"].endswith(":2")
+
+
+def without_rollout_state(operation: str, answer: dict[str, Any], _count: int) -> dict[str, Any]:
+    for service in answer.get("services", ()) if operation == "DescribeServices" else ():
+        for deployment in service["deployments"]:
+            deployment.pop("rolloutState", None)
+    return answer
+
+
+@pytest.mark.parametrize("denied", [(), tuple(RECORD_CALLS)], ids=["records", "no records"])
+def test_a_rollout_without_a_rollout_state_completes(denied: tuple[str, ...]) -> None:
+    result = rolled(without_rollout_state, *denied)
+    assert result["status"] == "completed"
+    assert len(ECS.operations) < 30
+
+
+def without_counts_of_failures(operation: str, answer: dict[str, Any], _count: int) -> dict[str, Any]:
+    for service in answer.get("services", ()) if operation == "DescribeServices" else ():
+        service["events"] = []
+        for deployment in service["deployments"]:
+            deployment.pop("failedTasks", None)
+    return answer
+
+
+def test_a_crash_loop_is_told_where_ecs_counts_no_failures() -> None:
+    ECS.begin(jitter=0)
+    ECS.environment(desired=2)
+    ECS.script("crash_loop", cause="container_exit")
+    made = deploy()
+    with Changed(without_counts_of_failures):
+        result = waited(**made)
+    assert (result["status"], result["diagnosis"][0]["cause"]) == ("failed", "container_exit")
+
+
+def revisions_of_their_own(operation: str, answer: dict[str, Any], _count: int) -> dict[str, Any]:
+    """ARNs of service revisions do not end in the deployment's number."""
+    text = json.dumps(answer, default=str)
+    return json.loads(re.sub(r"(service-revision/[\w/-]+/)(\d+)", r"\1r\2", text))
+
+
+def test_the_record_of_an_earlier_deployment_of_the_same_revision_is_not_this_ones() -> None:
+    ECS.begin(jitter=0)
+    ECS.environment(desired=2)
+    waited(**deploy())
+    ECS.after(60)
+    ECS.script("circuit_breaker")
+    again = ECS.call("UpdateService", cluster="c", service="s", forceNewDeployment=True)["service"]["deployments"][0]
+
+    def change(operation: str, answer: dict[str, Any], count: int) -> dict[str, Any]:
+        if operation == "ListServiceDeployments" and count == 1:
+            answer["serviceDeployments"] = [
+                entry for entry in answer["serviceDeployments"] if entry["createdAt"] < again["createdAt"]
+            ]
+        answer.get("services", [{}])[0].pop("currentServiceDeployment", None)
+        return revisions_of_their_own(operation, answer, count)
+
+    with Changed(change):
+        result = waited(deployment_id=again["id"], task_definition=again["taskDefinition"])
+    assert result["status"] == "rolled_back"
+
+
+def unreachable(after: int) -> Callable[[str, dict[str, Any]], Any]:
+    asked = Counter[str]()
+
+    def answer(operation: str, body: dict[str, Any]) -> Any:
+        asked[operation] += 1
+        gone = asked[operation] > after
+        return (500, {"__type": "ServerException", "message": "no"}) if gone else ECS._operate(operation, body)
+
+    return answer
+
+
+def test_a_wait_that_cannot_read_any_more_ends_by_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    ECS.begin(jitter=0)
+    ECS.environment(desired=2)
+    made = deploy()
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(ECS, "_answer", unreachable(2))
+    result = waited(**made, timeout=100)
+    assert result["status"] == "timed_out"
+    assert result["elapsed"] >= 100
+    assert "cannot be read" in result["msg"]
+
+
+def test_one_of_several_that_is_not_there_hides_no_other() -> None:
+    ECS.begin(jitter=0)
+    ECS.environment(desired=2)
+    made = {"cluster": "c", "service": "s", **deploy()}
+    missing = {"cluster": "c", "service": "misnamed", "deployment_id": None, "task_definition": None}
+    result = waited(cluster=None, service=None, services=[missing, made])
+    assert [one["status"] for one in result["results"]] == ["failed", "completed"]
+    assert [one["service"] for one in result["results"]] == ["misnamed", "s"]
+    assert "There is no service misnamed in cluster c" in result["msg"]
+    assert "s: " not in result["msg"].replace("misnamed: ", "")
+    assert result["results"][1]["elapsed"] > 30

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from .._aws import Aws
-from .._ecs import Deployment, Service, describe_service, last_part, same_task_definition
+from .._ecs import Deployment, Service, describe_service, epoch, last_part, same_task_definition
 from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
-from .evidence import ContainerSpec, Deployed
-from .judge import succeeded
-from .snapshot import Record, Snapshot, Target, Task
+from .evidence import ContainerSpec, Deployed, learn_values
+from .judge import FINAL, still_counted, succeeded
+from .snapshot import CLOCK_SECONDS, NOT_DESCRIBED, Record, Snapshot, Target, Task
 
 T = TypeVar("T")
 
@@ -27,8 +27,12 @@ T = TypeVar("T")
 _NOT_THERE = {"ClientException", "InvalidParameterException", "ServiceDeploymentNotFoundException"}
 # Tasks may change while every count stays the same, and an alarm may stop a deployment before any count tells.
 IDLE_SECONDS = 180.0
-# How often the lifecycle stage of a blue/green, linear or canary deployment is looked up while no count moves.
+# How soon after a move the lifecycle stage of a blue/green, linear or canary deployment is looked up, and then ever
+# more seldom. Every stage lasts minutes, and DescribeServices tells the deployment's end.
 STAGE_SECONDS = 30.0
+# While old tasks drain only they are looked at, but for the service after so many seconds: another deployment may
+# begin.
+DRAIN_SECONDS = 120.0
 DESCRIBE_TASKS_BATCH = 100
 DESCRIBE_RECORDS_BATCH = 20
 
@@ -41,18 +45,21 @@ class Observer:
         self._cluster = cluster
         self._service = service
         self._refused: dict[str, str] = {}
-        self._deployments: tuple[Deployment, ...] = ()
-        self._moved_at = 0.0
-        self._record: Record | None = None
-        self._record_arn = ""
         self._ids: set[str] = set()
         self._definitions: dict[str, Deployed | None] = {}
-        self._tasks: tuple[Task, ...] | None = None
-        self._tasks_read_for: tuple[int, bool] = (0, True)
-        self._tasks_read_at = 0.0
+        self._read_first: Service | None = None
+        self._last: Snapshot | None = None
+        self._deployments: tuple[Deployment, ...] = ()
+        self._moved_at = 0.0
+        self._looked_at = 0.0
+        self._record: Record | None = None
+        self._record_arn = ""
         self._record_read_at = 0.0
         self._guessed_record = False
-        self._read_first: Service | None = None
+        self._tasks: tuple[Task, ...] | None = None
+        self._tasks_read_for: tuple[object, ...] = (0, True, 0)
+        self._falls = 0
+        self._tasks_read_at = 0.0
 
     def first(self, deployment_id: str, task_definition: str) -> Target:
         """Fill in what the operator did not say: the running deployment, or the named one's revision."""
@@ -84,33 +91,86 @@ class Observer:
         """Take a snapshot at ``at`` seconds since the wait began, with as few calls as tell what is new.
 
         DescribeServices tells that something moves. The record is read when that leaves the ending open, the tasks when
-        the ending hangs on them and when some failed; both when nothing moved for long, and for a ``full`` snapshot.
+        the ending hangs on them and when some failed; both for a ``full`` snapshot, one of them when nothing moved for
+        long.
+        While nothing is left but old tasks that drain, only these are looked at.
         """
+        if not full and self._last is not None and at - self._looked_at < DRAIN_SECONDS:
+            draining = self._draining(self._last, target)
+            if draining is not None:
+                self._last = replace(self._last, at=at, tasks=draining, fresh=True)
+                return self._last
+        self._last = self._look(target, at, full)
+        self._looked_at = at
+        return self._last
+
+    def _look(self, target: Target, at: float, full: bool) -> Snapshot:
         try:
             service, self._read_first = self._read_first or self.service(), None
         except GoneError:
             return Snapshot(at, None, None, self._tasks, None, ())
-        mine = service.deployment(target.deployment_id)
         moved = service.deployments != self._deployments
+        failing = self._failing(service, target)
         if moved:
             self._deployments, self._moved_at = service.deployments, at
-        full = full or at - max(self._moved_at, self._tasks_read_at) >= IDLE_SECONDS
-        ordinary = mine is not None and mine.status == "PRIMARY" and mine.rollout_state == "IN_PROGRESS"
-        staged = service.strategy != "ROLLING" and (moved or at - self._record_read_at >= STAGE_SECONDS)
-        if not ordinary or full or staged or (mine is not None and mine.failed):
-            self._record_read_at = at
-            self._record = self._ask("service deployment", lambda: self._find_record(service, target), None)
+        quiet = _later(at, max(self._tasks_read_at, self._record_read_at), self._moved_at, IDLE_SECONDS)
+        quiet = quiet and not (self._final and still_counted(service, target))
+        if full or quiet or self._wants_record(service, target, at, failing):
+            self._read_record(service, target, at)
         definition = self.definition(target)
         checked = definition.health_checked if definition else None
         snapshot = Snapshot(at, service, self._record, self._tasks, checked, ())
-        # While the service still counts running tasks of others, the tasks have nothing to add until a count moves.
-        others = any(entry.running for entry in service.deployments if entry.id != target.deployment_id)
-        ending = succeeded(snapshot, target) and (moved or not others)
-        reason = (mine.failed if mine else 0, ordinary)
-        if ending or full or reason != self._tasks_read_for:
+        # While the service still counts tasks of others, the tasks have nothing to add.
+        over, counted = succeeded(snapshot, target), still_counted(service, target)
+        unsaid = (quiet and self._record is None) or failing != self._tasks_read_for
+        fresh = full or (not counted if over else unsaid)
+        if fresh:
             self._tasks = self._ask("tasks", self._read_tasks, None)
-            self._tasks_read_for, self._tasks_read_at = reason, at
-        return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record))
+            self._tasks_read_for, self._tasks_read_at = failing, at
+        return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record), fresh=fresh)
+
+    def _failing(self, service: Service, target: Target) -> tuple[object, ...]:
+        """What changes when tasks of the deployment fail: ECS counts them, or fewer run or start than before."""
+        mine = service.deployment(target.deployment_id)
+        before = next((entry for entry in self._deployments if entry.id == target.deployment_id), None)
+        if mine is not None and before is not None:
+            self._falls += mine.running + mine.pending < before.running + before.pending
+        return (mine.failed if mine else 0, _under_way(service, mine), self._falls)
+
+    def _wants_record(self, service: Service, target: Target, at: float, failing: tuple[object, ...]) -> bool:
+        """The record tells more than DescribeServices: at an unusual state, at failures, now and then at stages."""
+        if self._final:
+            return False
+        if not failing[1] or failing != self._tasks_read_for or _settled(service, target):
+            return True
+        # After the bake time the counts move.
+        bakes = self._record is not None and self._record.lifecycle_stage == "BAKE_TIME"
+        due = _later(at, self._record_read_at, self._moved_at, STAGE_SECONDS)
+        return service.strategy != "ROLLING" and due and not bakes
+
+    @property
+    def _final(self) -> bool:
+        """The record says how it ended, and surely is this deployment's."""
+        return self._record is not None and self._record.status in FINAL and not self._guessed_record
+
+    def _read_record(self, service: Service, target: Target, at: float) -> None:
+        before, self._record_read_at = self._record, at
+        self._record = self._ask("service deployment", lambda: self._find_record(service, target), None)
+        if before is not None and self._record is not None and before.lifecycle_stage != self._record.lifecycle_stage:
+            self._moved_at = at
+
+    def _draining(self, last: Snapshot, target: Target) -> tuple[Task, ...] | None:
+        """The tasks, when nothing was left at the last look but old tasks that drain, and some still do."""
+        if last.service is None or last.tasks is None or "tasks" in self._refused:
+            return None
+        old = last.old_tasks(target)
+        only = old and all(task.draining and task.last_status != NOT_DESCRIBED for task in old)
+        if not only or not succeeded(last, target) or still_counted(last.service, target):
+            return None
+        arns = [task.arn for task in old][:DESCRIBE_TASKS_BATCH]
+        now = self._ask("tasks", lambda: {task.id: task for task in self._described(arns)}, dict[str, Task]())
+        left = tuple(now.get(task.id, task) for task in last.tasks)
+        return left if any(task.live for task in now.values()) else None
 
     def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:
         """Read a source that may be denied or missing; once refused it is not asked again."""
@@ -136,7 +196,8 @@ class Observer:
             lines.append(
                 "service deployment: matched by its task definition, since its id does not name the deployment"
             )
-        if self._tasks and any(task.live and not task.started_by.startswith("ecs-svc/") for task in self._tasks):
+        live = [task for task in self._tasks or () if task.live and task.last_status != NOT_DESCRIBED]
+        if not all(task.names_deployment for task in live):
             lines.append("tasks: startedBy does not name a deployment; told apart by their task definition")
         primary = service.primary
         if primary is not None and primary.rollout_state is None and record is None:
@@ -149,17 +210,22 @@ class Observer:
         if self._record_arn:
             return next(iter(self._records([self._record_arn])), None)
         current = service.current_service_deployment
-        found = self._matching(self._records([current]), target) if current else None
+        mine = service.deployment(target.deployment_id)
+        made = mine.created_at if mine else None
+        found = self._matching(self._records([current]), target, made) if current else None
         if found is None:
-            found = self._matching(self._records(self._listed()), target)
-        if found is not None:
+            found = self._matching(self._records(self._listed()), target, made)
+        if found is not None and (made is not None or not self._guessed_record):
             self._record_arn = found.arn
         return found
 
     def _listed(self) -> list[str]:
         on = f"service {last_part(self._service)}"
         answer = self._aws.call("ecs", "ListServiceDeployments", on, cluster=self._cluster, service=self._service)
-        return [str(entry["serviceDeploymentArn"]) for entry in answer.get("serviceDeployments") or ()]
+        entries = sorted(
+            answer.get("serviceDeployments") or (), key=lambda entry: epoch(entry.get("createdAt")) or 0.0, reverse=True
+        )
+        return [str(entry["serviceDeploymentArn"]) for entry in entries]
 
     def _records(self, arns: list[str]) -> list[Record]:
         on = f"service deployments of {last_part(self._service)}"
@@ -169,25 +235,30 @@ class Observer:
         answer = self._aws.call("ecs", "DescribeServiceDeployments", on, serviceDeploymentArns=newest)
         return [Record.parse(entry) for entry in answer.get("serviceDeployments") or ()]
 
-    def _matching(self, records: list[Record], target: Target) -> Record | None:
+    def _matching(self, records: list[Record], target: Target, made: float | None) -> Record | None:
         """The record of the deployment: its target revision's ARN ends in the deployment's number.
 
-        Where ARNs do not end so, on an endpoint that is not AWS's, the newest record of the same task definition.
+        Where ARNs do not end so, on an endpoint that is not AWS's, the record of the same task definition that was made
+        with the deployment (``made``, epoch seconds), or the newest where that is not known.
         """
         number = target.deployment_id.rpartition("/")[2]
         mine = next((record for record in records if number and last_part(record.target) == number), None)
         numbers = {deployment_id.rpartition("/")[2] for deployment_id in self._ids}
         if mine or not target.task_definition or any(last_part(record.target) in numbers for record in records):
             return mine
-        guessed = self._newest_of(records, target.task_definition)
+        same = self._deploying(records, target.task_definition)
+        if made is None:
+            guessed = _newest(same)
+        else:
+            young = [record for record in same if (record.created_at or 0.0) >= made - CLOCK_SECONDS]
+            guessed = min(young, key=lambda record: record.created_at or 0.0, default=None)
         self._guessed_record = guessed is not None
         return guessed
 
-    def _newest_of(self, records: list[Record], task_definition: str) -> Record | None:
-        """The newest record that deploys this task definition."""
+    def _deploying(self, records: list[Record], task_definition: str) -> list[Record]:
+        """The records that deploy this task definition."""
         deployed = self._definitions_of([record.target for record in records if record.target])
-        same = [record for record in records if same_task_definition(deployed.get(record.target, ""), task_definition)]
-        return max(same, key=lambda record: record.created_at or 0.0, default=None)
+        return [record for record in records if same_task_definition(deployed.get(record.target, ""), task_definition)]
 
     def _definitions_of(self, revision_arns: list[str]) -> dict[str, str]:
         """Task definitions by ARN of the service revision that names them."""
@@ -213,7 +284,7 @@ class Observer:
         if listed:
             return max(listed, key=lambda entry: entry.created_at or 0.0).id
         over = self._ask(
-            "service deployment", lambda: self._newest_of(self._records(self._listed()), task_definition), None
+            "service deployment", lambda: _newest(self._deploying(self._records(self._listed()), task_definition)), None
         )
         return f"ecs-svc/{last_part(over.target)}" if over else ""
 
@@ -231,7 +302,16 @@ class Observer:
 
     def _read_tasks(self) -> tuple[Task, ...]:
         on = f"service {last_part(self._service)} in cluster {last_part(self._cluster)}"
-        arns = [arn for status in ("RUNNING", "STOPPED") for arn in self._list_tasks(on, status)]
+        # A task that is told to stop in between stands in both lists.
+        running = self._list_tasks(on, "RUNNING")
+        arns = list(dict.fromkeys([*running, *self._list_tasks(on, "STOPPED")]))
+        tasks = self._described(arns)
+        known = {task.arn for task in tasks}
+        missing = [arn for arn in running if arn not in known]
+        return (*tasks, *(Task.parse({"taskArn": arn, "lastStatus": NOT_DESCRIBED}) for arn in missing))
+
+    def _described(self, arns: list[str]) -> tuple[Task, ...]:
+        on = f"tasks of service {last_part(self._service)} in cluster {last_part(self._cluster)}"
         tasks: list[dict[str, Any]] = []
         for start in range(0, len(arns), DESCRIBE_TASKS_BATCH):
             batch = arns[start : start + DESCRIBE_TASKS_BATCH]
@@ -269,9 +349,32 @@ class Observer:
         on = f"task definition {last_part(name)}"
         answer = self._aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=name)["taskDefinition"]
         containers = answer.get("containerDefinitions") or ()
-        for container in containers:
-            self._aws.scrub.add_neighbours(entry.get("value") or "" for entry in container.get("environment") or ())
+        learn_values(self._aws, containers)
         return Deployed(
             execution_role=answer.get("executionRoleArn") or "",
             containers=tuple(ContainerSpec.parse(container) for container in containers),
         )
+
+
+def _later(at: float, read_at: float, moved_at: float, least: float) -> bool:
+    """Tell whether to read again what changes seldom: after ``least`` seconds, then after ever more without a move."""
+    return at - max(read_at, moved_at) >= max(least, 2 * (read_at - moved_at))
+
+
+def _settled(service: Service, target: Target) -> bool:
+    """Tell whether the counts are those of a deployment that is over."""
+    mine = service.deployment(target.deployment_id)
+    return mine is not None and len(service.deployments) == 1 and mine.running == mine.desired and not mine.pending
+
+
+def _under_way(service: Service, mine: Deployment | None) -> bool:
+    """Tell whether DescribeServices alone shows that the deployment is not over, and nothing unusual."""
+    if mine is None or mine.status != "PRIMARY":
+        return False
+    if mine.rollout_state is None:
+        return len(service.deployments) > 1 or mine.running != mine.desired
+    return mine.rollout_state == "IN_PROGRESS"
+
+
+def _newest(records: list[Record]) -> Record | None:
+    return max(records, key=lambda record: record.created_at or 0.0, default=None)

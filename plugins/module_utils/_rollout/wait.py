@@ -9,16 +9,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from .._aws import Aws
 from .._ecs import last_part
 from .._errors import AwsError, KeyturnError
-from .diagnose import diagnose
+from .diagnose import Finding, diagnose
 from .evidence import gather
-from .judge import SUCCEEDED, Limits, Verdict, judge, near_the_end, progress
+from .judge import FAILED, SUCCEEDED, TIMED_OUT, Limits, Verdict, judge, near_the_end, next_by_time, progress
 from .observe import Observer
 from .snapshot import History, Snapshot, Target
 
@@ -38,7 +38,7 @@ class Clock:
 
 
 class Watch:
-    """One rollout that is waited for."""
+    """One rollout that is waited for. ``due`` is when to look again, seconds since the wait began."""
 
     def __init__(self, aws: Aws, wanted: Mapping[str, Any], limits: Limits, say: Progress) -> None:
         self._observer = Observer(aws, wanted["cluster"], wanted["service"])
@@ -46,16 +46,23 @@ class Watch:
         self._say = say
         self._line = ""
         self._near: tuple[bool, ...] = ()
+        self._interval = FIRST_INTERVAL / GROWTH
         self._aws = aws
         self._history = History()
-        self.target: Target = self._observer.first(
-            wanted.get("deployment_id") or "", wanted.get("task_definition") or ""
-        )
+        self._wanted = (wanted.get("deployment_id") or "", wanted.get("task_definition") or "")
+        self.target = Target(last_part(wanted["cluster"]), last_part(wanted["service"]), *self._wanted)
         self._seen = Snapshot(0.0, None, None, None, None)
         self.verdict = Verdict("", "")
+        self.due = 0.0
+        self._begun = False
+        self._unwatched = False
 
-    def poll(self, at: float) -> bool:
-        """Look once more; True when the end came near, so that the next poll should come soon."""
+    def poll(self, at: float, clock: Clock, poll_interval: float) -> None:
+        """Look once more, and say when to look again: soon when the end came near, else later than the last time.
+
+        Raises:
+            KeyturnError: there is no such service, it cannot be read, or ECS deploys nothing there.
+        """
         try:
             self._judge(at)
             if self.verdict.over and self.verdict.status not in SUCCEEDED:
@@ -63,15 +70,31 @@ class Watch:
                 self._judge(at, full=True)
         except AwsError as error:
             # The rollout goes on without us: a lost connection is no reason to call it failed.
-            if not error.transient or at >= self._limits.timeout:
+            if not error.transient or not self._begun:
                 raise
             self._tell(f"cannot be read at the moment, still waiting ({error.code})", at)
-            return False
+            if at >= self._limits.timeout:
+                late = f"not over after {self._limits.timeout:g} s, and cannot be read: {error.msg}"
+                self.verdict, self._seen = Verdict(TIMED_OUT, late), replace(self._seen, at=at)
+        else:
+            self._tell(progress(self._seen, self.target), at)
         before, self._near = self._near, near_the_end(self._seen, self.target)
-        self._tell(progress(self._seen, self.target), at)
-        return self._near != before
+        self._interval = FIRST_INTERVAL if self._near != before else self._interval * GROWTH
+        pause = min(self._interval, poll_interval) * clock.jitter()
+        self.due = min(at + pause, next_by_time(at, self._seen, self._history, self.target, self._limits))
+
+    def give_up(self, error: KeyturnError, at: float) -> None:
+        """Tell of one of several rollouts that it cannot be watched; the others are."""
+        self._seen = replace(self._seen, at=at)
+        self.verdict = Verdict(FAILED, f"it cannot be watched: {error.msg}")
+        self._unwatched = True
+        self._tell(self.verdict.reason, at)
 
     def _judge(self, at: float, full: bool = False) -> None:
+        if not self._begun or not (self.target.deployment_id and self.target.task_definition):
+            # What was not said about the rollout is filled in. What ECS does not list at first it may list later.
+            self.target = self._observer.first(*self._wanted)
+            self._begun = True
         self._seen = self._observer.look(self.target, at, full)
         self._history = self._history.add(self._seen, self.target)
         self.verdict = judge(self._seen, self._history, self.target, self._limits)
@@ -102,25 +125,30 @@ class Watch:
             "diagnosis": [],
         }
         if verdict.status not in SUCCEEDED:
-            evidence = gather(self._aws, target, snapshot, self._observer.definition(target))
-            findings = diagnose(snapshot, self._history, target, verdict, evidence)
+            findings = self._findings()
             result["diagnosis"] = [
                 {
                     "cause": finding.cause,
-                    "evidence": clean(finding.evidence),
+                    "evidence": clean(finding.evidence + finding.details),
                     "remedy": clean(finding.remedy),
                 }
                 for finding in findings
             ]
-            result["msg"] = self._message(result["diagnosis"])
+            result["msg"] = self._message(findings[0])
         return result
 
-    def _message(self, diagnosis: list[dict[str, str]]) -> str:
+    def _findings(self) -> list[Finding]:
+        if self._unwatched:
+            return [Finding("other", self.verdict.reason, "Mend that, then wait again: the rollout goes on meanwhile.")]
+        evidence = gather(self._aws, self.target, self._seen, self._observer.definition(self.target))
+        return diagnose(self._seen, self._history, self.target, self.verdict, evidence, limits=self._limits)
+
+    def _message(self, first: Finding) -> str:
         """One line: what, how it ended, why, what to do."""
         what = f"{self.target.service}: rollout of {last_part(self.target.task_definition) or 'an unknown revision'}"
-        reason, first = self._aws.scrub.foreign(self.verdict.reason), diagnosis[0]
-        why = "" if first["evidence"] == reason else f" Cause {first['cause']}: {first['evidence'].rstrip('.')}."
-        return f"{what} {self.verdict.status}: {reason.rstrip('.')}.{why} {first['remedy']}"
+        clean, reason = self._aws.scrub.foreign, self.verdict.reason
+        why = "" if first.evidence == reason else f" Cause {first.cause}: {first.evidence.rstrip('.')}."
+        return clean(f"{what} {self.verdict.status}: {reason.rstrip('.')}.{why} {first.remedy}")
 
 
 def wait(
@@ -142,17 +170,23 @@ def wait(
     limits = _limits(options)
     started = clock.now()
     several = options["services"]
-    wanted = several or [options]
-    watches = [Watch(aws, one, limits, say if say and options["progress"] else _silent) for one in wanted]
-    interval = FIRST_INTERVAL
+    tell = say if say and options["progress"] else _silent
+    watches = [Watch(aws, one, limits, tell) for one in several or [options]]
     while True:
-        waiting = [watch for watch in watches if not watch.verdict.over]
-        nearer = [watch.poll(clock.now() - started) for watch in waiting]
-        if all(watch.verdict.over for watch in watches):
+        for watch in watches:
+            at = clock.now() - started
+            if watch.verdict.over or watch.due > at:
+                continue
+            try:
+                watch.poll(at, clock, options["poll_interval"])
+            except KeyturnError as error:
+                if not several:
+                    raise
+                watch.give_up(error, at)
+        waiting = [watch.due for watch in watches if not watch.verdict.over]
+        if not waiting:
             break
-        interval = FIRST_INTERVAL if any(nearer) else interval * GROWTH
-        left = max(limits.timeout - (clock.now() - started), 0.0)
-        clock.sleep(max(min(interval, options["poll_interval"], left) * clock.jitter(), 0.1))
+        clock.sleep(max(min(waiting) - (clock.now() - started), 0.1))
     results = [watch.result() for watch in watches]
     return _answer(results, bool(several))
 
