@@ -62,6 +62,8 @@ def play(aws: Simulator, collections_path: str, tmp_path: Path) -> Play:
             "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
             "ANSIBLE_FORKS": "10",
             "ANSIBLE_NOCOLOR": "1",
+            # Nobody answers there: a run that is not told otherwise goes on, and says so.
+            "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
             **({"OPENAI_API_KEY": value} if value is not None else {}),
         }
         # The endpoint and the credentials come from the environment; no Region, that is the environments' matter.

@@ -73,7 +73,8 @@ def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: P
     ("variables", "complaint"),
     [
         ({"rotate_timeout": "soon", "rotate_verify_key": True}, "rotate_timeout must be a number, at least 1."),
-        ({"rotate_on_failure": "rollback"}, "rotate_on_failure: rollback is not in this release"),
+        ({"rotate_log_scan": "sometimes"}, "rotate_log_scan must be auto, true or false."),
+        ({"rotate_dotenv_paths": [".env"]}, "rotate_dotenv_paths is not in this release"),
         ({"rotate_reason": f"key {NEW_VALUE} leaked"}, "holds the value itself"),
         ({"rotate_record_path": "nowhere/record.jsonl"}, "the folder of nowhere/record.jsonl does not exist"),
         ({"rotate_project_name": ""}, "No cluster and service: set rotate_project_name"),
@@ -132,4 +133,4 @@ def test_empty_strings_are_the_same_as_not_set(aws: Simulator, environments: dic
 def test_nothing_to_rotate_is_an_error(play: Play, arguments: tuple[str, ...], inventory: dict[str, Any]) -> None:
     run = play(*arguments, inventory=inventory)
     assert run.rc == 2
-    assert "There is no environment to rotate in" in run.flat
+    assert "There is no environment to work on" in run.flat

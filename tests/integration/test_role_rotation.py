@@ -54,7 +54,7 @@ def test_first_run_rotates_and_second_changes_nothing(
     for name in ENVIRONMENTS:
         assert first.changed(name) == 1
         assert running_values(aws, name) == [NEW_VALUE]
-        service, status, revision, fingerprint, healthy, _seconds = first.table[name]
+        service, status, revision, fingerprint, healthy, *_rest = first.table[name]
         assert (service, status, revision, healthy) == (f"{name}-api", "rotated", "1 -> 2", "1/1")
         assert fingerprint.count("sha256:") == 2
     assert sorted(set(writes(aws))) == ["RegisterTaskDefinition", "UpdateService"]
@@ -122,7 +122,7 @@ def test_failed_rollout_says_why_and_how_to_go_on(aws: Simulator, environments: 
     assert run.rc == 2
     assert "rolled_back: ECS rolled it back to staging-api:1" in run.flat
     assert "run the same command again with --limit staging" in run.flat
-    assert run.table["staging"][1:3] == ["rolled_back", "1 -> 2"]
+    assert run.table["staging"][1:3] == ["rolled back", "1 -> 2"]
     assert run.table["production"][1] == "rotated"  # the same wave: it is finished
     assert_no_value(run.text)
     aws.script("staging-cluster", "staging-api", "completes")

@@ -1,0 +1,326 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the role proves before and after a rotation, how it goes back, and the playbooks verify and rollback."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from integration.role_runs import NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play, Run, make_environment
+from integration.test_role_rotation import assert_no_value, running_values, writes
+from simulator import Simulator
+
+STAGING: dict[str, dict[str, Any]] = {"staging": {}}
+OLD, NEW = (fingerprint("OPENAI_API_KEY", value) for value in (OLD_VALUE, NEW_VALUE))
+REFUSED = "openai.AuthenticationError: Error code: 401 - Incorrect API key provided: " + NEW_VALUE
+
+
+class Application:
+    """An HTTP server that answers with one status after another; the last stays."""
+
+    def __init__(self) -> None:
+        self.statuses = [200]
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        application = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                application.requests.append((self.command, self.path, dict(self.headers), self.rfile.read(length)))
+                left = application.statuses
+                self.send_response(left.pop(0) if len(left) > 1 else left[0])
+                self.end_headers()
+                self.wfile.write(b'{"answer": "Berlin", "password": "' + NEIGHBOUR.encode() + b'"}')
+
+            do_GET = do_POST = _answer
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/api/ask"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def application() -> Iterator[Application]:
+    served = Application()
+    yield served
+    served.stop()
+
+
+def smoke(application: Application, **more: Any) -> dict[str, Any]:
+    return {"url": application.url, "delay": 0, "retries": 1, **more}
+
+
+# The application
+
+
+def test_the_application_is_called_as_asked(
+    aws: Simulator, environments: dict[str, Any], play: Play, application: Application
+) -> None:
+    asked = smoke(
+        application,
+        method="post",
+        headers={"Authorization": f"Bearer {NEIGHBOUR}"},
+        body={"question": "capital?"},
+        status=[200, 201],
+        body_pattern="Berlin",
+    )
+    run = play("-vvv", hosts=STAGING, rotate_smoke_test=asked)
+    assert run.rc == 0, run.text
+    method, path, headers, body = application.requests[0]
+    assert (method, path, json.loads(body)) == ("POST", "/api/ask", {"question": "capital?"})
+    assert (headers["Authorization"], headers["Content-Type"]) == (f"Bearer {NEIGHBOUR}", "application/json")
+    assert run.table["staging"][-1] == "200"
+    assert_no_value(run.text)
+
+
+def test_a_401_rolls_back_and_tells_both_stories(
+    aws: Simulator, environments: dict[str, Any], play: Play, application: Application
+) -> None:
+    application.statuses = [401]
+    run = play(hosts=STAGING, rotate_smoke_test=smoke(application), rotate_report_path="report.json")
+    assert run.rc == 2
+    assert "answered 401, and 200 was expected" in run.flat
+    assert f"Rolled back: staging-api runs staging-api:1 with {OLD} again, 1 task(s) verified." in run.flat
+    assert running_values(aws, "staging") == [OLD_VALUE]
+    assert run.table["staging"][1] == "rolled back"
+    assert writes(aws) == ["RegisterTaskDefinition", "UpdateService", "UpdateService"]
+    assert_no_value(run.text)
+    # Once the cause is removed, the same command goes on.
+    application.statuses = [200]
+    again = play(hosts=STAGING, rotate_smoke_test=smoke(application))
+    assert again.rc == 0, again.text
+    assert running_values(aws, "staging") == [NEW_VALUE]
+    assert writes(aws).count("RegisterTaskDefinition") == 1
+
+
+def test_left_as_it_is_where_that_is_asked_for(
+    aws: Simulator, environments: dict[str, Any], play: Play, application: Application
+) -> None:
+    application.statuses = [500]
+    run = play(hosts=STAGING, rotate_smoke_test=smoke(application), rotate_on_failure="leave")
+    assert run.rc == 2
+    assert "answered 500" in run.flat
+    assert "To go back instead: ansible-playbook keyturn.ecs.rollback --limit staging" in run.flat
+    assert (running_values(aws, "staging"), run.table["staging"][1]) == ([NEW_VALUE], "proof failed")
+    back = play(playbook="keyturn.ecs.rollback", hosts=STAGING, value=None, rotate_rollback_to="staging-api:1")
+    assert back.rc == 0, back.text
+    assert running_values(aws, "staging") == [OLD_VALUE]
+
+
+def test_the_application_gets_its_retries(
+    aws: Simulator, environments: dict[str, Any], play: Play, application: Application
+) -> None:
+    application.statuses = [503, 502, 200]
+    run = play(hosts=STAGING, rotate_smoke_test=smoke(application, retries=3))
+    assert run.rc == 0, run.text
+    assert len(application.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"body_pattern": "Paris"}, "its body does not match body_pattern Paris"),
+        ({"url": "http://127.0.0.1:9/x?key=abc"}, "answered nothing"),
+        ({"url": "127.0.0.1"}, "must have a url that begins with http:// or https://"),
+        ({"colour": "red"}, "rotate_smoke_test: colour is none of url, method"),
+    ],
+)
+def test_other_complaints(
+    aws: Simulator,
+    environments: dict[str, Any],
+    play: Play,
+    application: Application,
+    asked: dict[str, Any],
+    complaint: str,
+) -> None:
+    run = play(hosts=STAGING, rotate_smoke_test=smoke(application, **asked))
+    assert run.rc == 2
+    assert complaint in run.flat
+    assert running_values(aws, "staging") == [OLD_VALUE]
+    assert "key=abc" not in run.text
+
+
+# The logs
+
+
+def logging(aws: Simulator, run: Future[Run], *messages: str, name: str = "staging") -> Run:
+    """Write lines into the new tasks' streams once they run, while the playbook goes on."""
+    ecs = aws.client("ecs")
+    while not run.done():
+        found = ecs.describe_services(cluster=f"{name}-cluster", services=[f"{name}-api"])["services"][0]
+        primary = found["deployments"][0]
+        if primary["taskDefinition"].endswith(":2") and primary["runningCount"]:
+            aws.log(f"{name}-cluster", f"{name}-api", *messages, deployment_id=primary["id"])
+            break
+        time.sleep(0.05)
+    return run.result()
+
+
+def test_a_401_in_the_new_tasks_logs_rolls_back(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    with ThreadPoolExecutor() as pool:
+        run = logging(aws, pool.submit(play, hosts=STAGING, rotate_settle=5), "started", REFUSED)
+    assert run.rc == 2, run.text
+    assert "Incorrect API key provided: ********" in run.flat
+    assert f"with {OLD} again" in run.flat
+    assert running_values(aws, "staging") == [OLD_VALUE]
+    assert_no_value(run.text)
+
+
+def test_a_401_of_the_old_tasks_is_of_no_interest(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    aws.log("staging-cluster", "staging-api", REFUSED.replace(NEW_VALUE, OLD_VALUE))
+    with ThreadPoolExecutor() as pool:
+        run = logging(aws, pool.submit(play, hosts=STAGING, rotate_settle=1), "started", "ready")
+    assert run.rc == 0, run.text
+    assert run.table["staging"][6] == "clean"
+
+
+def test_logs_that_may_not_be_read(aws: Simulator, environments: dict[str, Any], play: Play, tmp_path: Path) -> None:
+    aws.fault("FilterLogEvents", "denied", times=None, service="logs")
+    run = play(hosts=STAGING, rotate_report_path="report.json")
+    assert run.rc == 0, run.text
+    (row,) = json.loads((tmp_path / "report.json").read_text())["environments"]
+    assert any("logs:FilterLogEvents" in line for line in row["unverified"])
+    demanded = play(hosts=STAGING, rotate_log_scan=True)
+    assert demanded.rc == 2
+    assert "logs:FilterLogEvents" in demanded.flat
+
+
+# Several services
+
+
+def test_several_services_go_back_together(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    make_environment(aws, "staging", "worker")
+    aws.script("staging-cluster", "staging-worker", "crash_loop", cause="container_exit", run_seconds=1.0)
+    services = [{"service": "staging-api"}, {"service": "staging-worker"}]
+    run = play(hosts={"staging": {"rotate_services": services}})
+    assert run.rc == 2
+    assert running_values(aws, "staging") == running_values(aws, "staging", "worker") == [OLD_VALUE]
+    assert "Rolled back: staging-api runs staging-api:1" in run.flat
+    assert "Rolled back: staging-worker runs staging-worker:1" in run.flat
+
+
+def test_one_service_that_cannot_be_updated_takes_the_other_back(
+    aws: Simulator, environments: dict[str, Any], play: Play
+) -> None:
+    make_environment(aws, "staging", "worker")
+    aws.fault("UpdateService", "denied", after=1)
+    services = [{"service": "staging-api"}, {"service": "staging-worker"}]
+    run = play(hosts={"staging": {"rotate_services": services}})
+    assert run.rc == 2
+    assert running_values(aws, "staging") == running_values(aws, "staging", "worker") == [OLD_VALUE]
+
+
+def test_somebody_who_deployed_in_between_is_not_overrun(
+    aws: Simulator, environments: dict[str, Any], play: Play
+) -> None:
+    aws.script("staging-cluster", "staging-api", "superseded", after=5)
+    definition = aws.client("ecs").describe_task_definition(taskDefinition="staging-api:1")["taskDefinition"]
+    aws.client("ecs").register_task_definition(
+        family="staging-api", containerDefinitions=definition["containerDefinitions"], cpu="512", memory="1024"
+    )
+    aws.script("staging-cluster", "staging-api", "superseded", after=5, task_definition="staging-api:2")
+    run = play(hosts=STAGING)
+    assert run.rc == 2
+    assert "superseded" in run.flat
+    assert "somebody deployed in between" in run.flat
+    assert run.table["staging"][1] == "superseded"
+
+
+# Rollback and verify, by hand
+
+
+def test_rollback_by_the_record(aws: Simulator, environments: dict[str, Any], play: Play, tmp_path: Path) -> None:
+    notes = {"rotate_record_path": "record.jsonl", "rotate_reason": "test"}
+    assert play(**notes).rc == 0
+    foretold = play("--check", "--diff", playbook="keyturn.ecs.rollback", value=None, **notes)
+    assert foretold.rc == 0, foretold.text
+    assert foretold.table["staging"][1:3] == ["would roll back", "2 -> 1"]
+    run = play(playbook="keyturn.ecs.rollback", value=None, **notes)
+    assert run.rc == 0, run.text
+    for name in ("staging", "production", "eu-production"):
+        assert running_values(aws, name) == [OLD_VALUE]
+        assert run.table[name][1:4] == ["rolled back", "2 -> 1", f"{NEW} -> {OLD}"]
+        assert run.changed(name) == 1
+    again = play(playbook="keyturn.ecs.rollback", value=None, **notes)
+    assert again.rc == 0, again.text
+    assert [again.changed(name) for name in ("staging", "production", "eu-production")] == [0, 0, 0]
+    assert again.table["staging"][1] == "unchanged"
+    record = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
+    assert [line["action"] for line in record] == ["rotate"] * 3 + ["rollback"] * 3
+    assert_no_value(run.text, (tmp_path / "record.jsonl").read_text())
+
+
+def test_rollback_brings_a_secret_back_too(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    secrets = aws.client("secretsmanager")
+    arn = secrets.create_secret(Name="shop", SecretString=OLD_VALUE)["ARN"]
+    aws.create_environment(
+        cluster="staging-cluster", service="staging-shop", secrets={"OPENAI_API_KEY": arn}, desired=1, age_seconds=0
+    )
+    hosts = {"staging": {"rotate_service": "staging-shop"}}
+    notes = {"rotate_record_path": "record.jsonl"}
+    first = play(hosts=hosts, **notes)
+    assert first.rc == 0, first.text
+    assert secrets.get_secret_value(SecretId="shop")["SecretString"] == NEW_VALUE
+    back = play(playbook="keyturn.ecs.rollback", hosts=hosts, value=None, **notes)
+    assert back.rc == 0, back.text
+    assert secrets.get_secret_value(SecretId="shop")["SecretString"] == OLD_VALUE
+    held = {task["containers"]["app"]["OPENAI_API_KEY"] for task in aws.started_with("staging-cluster", "staging-shop")
+            if task["last_status"] == "RUNNING"}  # fmt: skip
+    assert held == {OLD_VALUE}
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({}, "set rotate_record_path, or rotate_rollback_to"),
+        ({"rotate_record_path": "none.jsonl"}, "rotate_record_path: none.jsonl does not exist"),
+        ({"rotate_rollback_to": "staging-api:7"}, "staging-api:7"),
+    ],
+)
+def test_rollback_to_nowhere_is_refused(
+    aws: Simulator, environments: dict[str, Any], play: Play, variables: dict[str, Any], complaint: str
+) -> None:
+    run = play(playbook="keyturn.ecs.rollback", hosts=STAGING, value=None, **variables)
+    assert run.rc == 2
+    assert complaint in run.flat
+    assert writes(aws) == []
+
+
+def test_verify_reads_only_and_tells_with_its_exit_code(
+    aws: Simulator, environments: dict[str, Any], play: Play, application: Application
+) -> None:
+    assert play().rc == 0
+    aws.clear_calls()
+    run = play(playbook="keyturn.ecs.verify", value=None, rotate_expected_fingerprint=NEW)
+    assert run.rc == 0, run.text
+    assert [run.table[name][1] for name in sorted(run.table)] == ["verified"] * 3
+    assert [run.changed(name) for name in run.table] == [0, 0, 0]
+    assert writes(aws) == []
+    other = play(playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_expected_fingerprint=OLD)
+    assert other.rc == 2
+    assert f"should have the fingerprint {OLD}, and has {NEW} in container app" in other.flat
+    assert other.table["staging"][1] == "other value"
+    application.statuses = [401]
+    unwell = play(
+        playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_smoke_test=smoke(application)
+    )
+    assert unwell.rc == 2
+    assert unwell.table["staging"][1] == "proof failed"
+    assert_no_value(run.text, other.text, unwell.text)
