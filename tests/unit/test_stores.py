@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired import Place
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.request import Request
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.secrets import over_at
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.target import Target, decide, wanted_reference
 from ansible_collections.keyturn.ecs.plugins.module_utils._stores import json_text
 from ansible_collections.keyturn.ecs.plugins.module_utils._stores.held import Held, Written
@@ -273,3 +274,7 @@ def test_options_that_contradict_each_other(changes: dict[str, Any], named: str)
 def test_a_parameter_cannot_be_pinned() -> None:
     with pytest.raises(KeyturnError, match="pin_secret_version"):
         decide([place(held(value_from="/prod/openai"))], None, request(pin_secret_version="true"))
+
+
+def test_a_time_in_whole_seconds_may_have_been_cut_off() -> None:
+    assert (over_at(5.0), over_at(5.25)) == (6.0, 5.25)

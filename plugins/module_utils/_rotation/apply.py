@@ -24,6 +24,7 @@ from .current import Current, Definition, parse_definition, read_newer
 from .desired import Desired, fold
 from .plan import REGISTER, Plan, holds, normal
 from .request import Request
+from .secrets import WHOLE_SECOND
 from .target import Target
 
 # Seconds before a call is tried again whose answer was lost, or that did not see a revision registered a moment ago.
@@ -79,6 +80,9 @@ def apply(
             written[write.held.arn] = store.carry_out(aws, write)
             done.append(write.action)
         if written:
+            # What is deployed from now on must be younger than the secret for whoever compares whole seconds.
+            if any(write.held.since is None or write.held.since.is_integer() for write in plan.writes):
+                pause(WHOLE_SECOND)
             target = target.after(written)
             desired = fold(current.base, target.places, target.value_froms, request)
         if revision is None:

@@ -26,7 +26,7 @@ from .apply import Running, running, update_service
 from .current import Definition, read_definition
 from .desired import Place, place_of
 from .plan import UPDATE
-from .secrets import outdated, read_held
+from .secrets import WHOLE_SECOND, outdated, read_held
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def rollback(
         for version in way.restores:
             restore(aws, version)
             done.append(_action(version))
+            if version.held.since is None or version.held.since.is_integer():
+                pause(WHOLE_SECOND)
         if way.deploys:
             runs = update_service(aws, way.service, way.earlier.arn, not way.moves, pause)
             done.append(UPDATE)

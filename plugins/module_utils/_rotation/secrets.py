@@ -18,6 +18,8 @@ from .._stores.reference import Reference
 from .desired import Place
 
 TASKS_BATCH = 100
+# AWS gives milliseconds; what emulates it may give seconds.
+WHOLE_SECOND = 1.0
 
 
 def read_held(aws: Aws, service: Service, places: Sequence[Place]) -> tuple[Place, ...]:
@@ -44,7 +46,7 @@ def outdated(aws: Aws, service: Service, unpinned: Sequence[Held]) -> tuple[bool
     Returns:
         The answer, and what could not be looked at.
     """
-    changed = max((held.since for held in unpinned if held.since is not None), default=None)
+    changed = max((over_at(held.since) for held in unpinned if held.since is not None), default=None)
     primary = service.primary
     if changed is None or primary is None or service.desired == 0 == service.running:
         return False, ()
@@ -55,6 +57,11 @@ def outdated(aws: Aws, service: Service, unpinned: Sequence[Held]) -> tuple[bool
     except AccessDeniedError as error:
         return True, (f"When the running tasks started cannot be seen, so they are replaced: {error.msg}",)
     return any(at is None or at < changed for at in made), ()
+
+
+def over_at(since: float) -> float:
+    """When a change was over for certain: a time in whole seconds may have been cut off."""
+    return since + WHOLE_SECOND if since.is_integer() else since
 
 
 def _made_at(aws: Aws, service: Service) -> list[float | None]:
