@@ -435,6 +435,23 @@ def test_what_comes_from_the_event_is_not_known(lab: House, given: Json, told: b
     assert [line for line in result["unverified"] if "rule default/nightly" in line] == result["unverified"]
 
 
+def test_a_schedule_that_is_gone_meanwhile_does_not_hide_the_others(lab: House) -> None:
+    lab.rotated()
+    lab.schedule("once")
+    lab.schedule("weekly", group="g")
+    lab.sim.fault("GetSchedule", "error", code="ResourceNotFoundException", status=404, service="scheduler")
+    assert len(lab.holders(OLD)) == 1
+
+
+def test_what_was_seen_before_a_refusal_counts(lab: House) -> None:
+    lab.rotated()
+    lab.rule("a")
+    lab.rule("b")
+    lab.sim.fault("ListTargetsByRule", "denied", times=None, after=1, service="events")
+    result = lab.info(fingerprint=WAS)
+    assert ([one["id"] for one in result["holders"]], len(result["unverified"])) == (["default/a"], 1)
+
+
 def test_schedules_of_every_group(lab: House) -> None:
     lab.rotated()
     lab.schedule()
@@ -613,6 +630,23 @@ def test_a_secret_that_is_not_there(lab: House) -> None:
     result = lab.info()
     assert (result["variables"][0]["fingerprint"], result["variables"][0]["since"]) == (None, None)
     assert "missing-aaaaaa" in result["unverified"][0]
+
+
+def test_what_is_no_text_and_what_is_no_reference(lab: House) -> None:
+    binary = lab.secrets_manager.create_secret(Name="binary", SecretBinary=b"x")["ARN"]
+    lab.reading(binary)
+    lab.reading("arn:aws:s3:::bucket/key", service="t", family="t")
+    result = lab.info(fingerprint=WAS)
+    assert [one["fingerprint"] for one in result["variables"]] == [None, None]
+    assert (result["holders"], result["clear"]) == ([], False)
+    assert "it holds binary data" in result["unverified"][0]
+    assert "arn:aws:s3:::bucket/key is neither a secret's ARN" in result["unverified"][1]
+
+
+def test_an_arn_does_not_tell_whether_a_parameters_name_begins_with_a_slash(lab: House) -> None:
+    lab.parameter(OLD, "/openai")
+    lab.reading(f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/openai")
+    assert lab.info()["variables"][0]["fingerprint"] == WAS
 
 
 @pytest.mark.parametrize("text", ["no JSON", '{"other": "x"}'])

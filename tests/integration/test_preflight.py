@@ -29,7 +29,13 @@ FAMILY = f"arn:aws:ecs:us-east-1:{ACCOUNT}:task-definition/s:*"
 KMS_KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 
 READ = ("ecs:DescribeServices", "ecs:DescribeTaskDefinition")
-WATCH = ("ecs:ListTasks", "ecs:DescribeTasks", "ecs:ListServiceDeployments", "ecs:DescribeServiceDeployments")
+WATCH = (
+    "ecs:ListTasks",
+    "ecs:DescribeTasks",
+    "ecs:ListServiceDeployments",
+    "ecs:DescribeServiceDeployments",
+    "ecs:DescribeServiceRevisions",
+)
 # The least for a rotation within the environment, as the README has it. PassRole without its condition, which the
 # simulator does not evaluate.
 LEAST: dict[str, str | list[str]] = {
@@ -57,9 +63,9 @@ def without(*actions: str) -> dict[str, str | list[str]]:
 class Before(Stores):
     """A lab with a caller whose policies are known, and the module."""
 
-    def caller(self, allowed: Mapping[str, str | Sequence[str]] = LEAST, name: str = "keyturn", path: str = "/") -> str:
-        """A role that may do this, action to resources; answers its ARN."""
-        return make_role(self.sim, allowed, name, path)
+    def caller(self, allowed: Mapping[str, str | Sequence[str]] | None = None, path: str = "/") -> str:
+        """A role that may do this, action to resources, by default the least; answers its ARN."""
+        return make_role(self.sim, LEAST if allowed is None else allowed, path=path)
 
     def sound(self, **wanted: Any) -> Json:
         return self.environment(**{**SOUND, **wanted})
@@ -193,7 +199,7 @@ def test_what_only_proves_is_a_warning_unless_a_log_scan_needs_it(lab: Before) -
     result = lab.asked()
     assert "failed" not in result
     assert [one["action"] for one in result["permissions"]["missing"]] == list(WATCH)
-    assert "lacks 4 permissions: ecs:ListTasks on *" in result["warnings"][0]
+    assert "lacks 5 permissions: ecs:ListTasks on *" in result["warnings"][0]
     scanned = lab.asked(log_scan=True)
     group = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/ecs/s:*"
     assert set(missing(scanned)) == {*WATCH, "logs:FilterLogEvents"}
@@ -232,10 +238,11 @@ def test_a_condition_that_only_a_real_call_meets_is_a_warning(lab: Before) -> No
     lab.iam.put_role_policy(RoleName="keyturn", PolicyName="pass", PolicyDocument=document)
     lab.sound()
     result = lab.asked()
+    passed = f"iam:PassRole on {EXECUTION} and {TASK_ROLE}"
     assert "failed" not in result
     assert "iam:PassRole" not in result["permissions"]["allowed"]
-    assert all("a policy looks at aws:SourceIp, which only a real call has" in text for text in result["warnings"])
-    assert len(result["warnings"]) == 2
+    (text,) = result["warnings"]
+    assert text.endswith(f"cannot be said before the real call, since a policy depends on aws:SourceIp: {passed}.")
 
 
 SECRETS = "secretsmanager:DescribeSecret secretsmanager:GetSecretValue"
@@ -321,7 +328,7 @@ def test_a_denied_read_is_told_with_the_rest(lab: Before) -> None:
     """The value cannot be read, so what else the secret needs is found by the definition alone."""
     arn = lab.secret()
     lab.reading(arn)
-    lab.caller(without("ecs:UpdateService"))
+    lab.caller(without("ecs:UpdateService", "ecs:RegisterTaskDefinition", "iam:PassRole"))
     lab.sim.fault("GetSecretValue", "denied", times=None, service="secretsmanager")
     result = lab.asked(rollback=False)
     assert checks(result) == ["permissions"]
@@ -340,6 +347,17 @@ def test_not_even_the_service_may_be_read(lab: Before) -> None:
     result = lab.asked()
     assert missing(result) | {"ecs:DescribeServices": [SERVICE], "ecs:UpdateService": [SERVICE]} == missing(result)
     assert checks(result) == ["permissions"]
+
+
+def test_the_definition_may_not_be_read(lab: Before) -> None:
+    """The family is known by the service; the roles are not."""
+    lab.sound()
+    lab.caller({"ecs:DescribeServices": "*"})
+    lab.sim.fault("DescribeTaskDefinition", "denied", times=None)
+    result = lab.asked()
+    assert checks(result) == ["permissions"]
+    assert "lacks 3 permissions: ecs:DescribeTaskDefinition on *, ecs:RegisterTaskDefinition on" in result["msg"]
+    assert any("allow that, then run again" in text for text in result["warnings"])
 
 
 def test_a_denial_is_told_where_iam_cannot_be_asked(lab: Before) -> None:
@@ -431,6 +449,17 @@ def test_the_execution_role_may_not_read_the_new_secret(lab: Before) -> None:
     assert "lacks secretsmanager:GetSecretValue" in result["msg"]
 
 
+def test_a_parameter_whose_settings_may_not_be_read(lab: Before) -> None:
+    """Only what a new version of it needs is missed: no revision is registered."""
+    arn = lab.parameter()
+    lab.reading(arn)
+    lab.caller(without("ecs:RegisterTaskDefinition", "iam:PassRole"))
+    lab.sim.fault("DescribeParameters", "denied", times=None, service="ssm")
+    result = lab.asked(rollback=False)
+    assert checks(result) == ["permissions"]
+    assert missing(result) == {"ssm:PutParameter": [arn], "ssm:DescribeParameters": ["*"]}
+
+
 # What rotation itself would refuse
 
 CODE_DEPLOY = {"service_options": {"deploymentController": {"type": "CODE_DEPLOY"}}}
@@ -509,9 +538,18 @@ def test_aws_is_not_reached(lab: Before) -> None:
     lab.sound()
     lab.sim.fault("DescribeServices", "expired", times=None)
     result = lab.asked()
-    assert checks(result) == ["service"]
+    assert checks(result) == ["aws"]
     assert "renew them" in result["msg"]
     assert "SimulatePrincipalPolicy" not in [call["operation"] for call in lab.calls()]
+
+
+def test_the_role_may_not_be_assumed(lab: Before) -> None:
+    lab.caller()
+    lab.sound()
+    lab.sim.fault("AssumeRole", "denied", times=None, service="sts")
+    result = lab.asked()
+    assert checks(result) == ["assume_role"]
+    assert ROLE in result["msg"]
 
 
 # What rotation does not look at
