@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: openai_api_key
+short_description: Make or revoke an API key of an OpenAI project
+version_added: 0.1.0
+description:
+  - Makes a key for a service account of a project, or revokes a key of a project, through OpenAI's Administration API.
+  - OpenAI shows a key's value once, in the answer that makes it. So this module returns RV(value) once. Ansible shows
+    that result censored, as if the task had C(no_log=true). The registered variable holds the value; give
+    C(no_log=true) to every task that would show it.
+  - Keys are told by O(name). Where the service account has one of that name, nothing changes and RV(value) is null.
+  - Making a key is not repeated when its answer is lost. The module then looks for the key and tells its id, so that it
+    can be revoked.
+author:
+  - The keyturn.ecs authors (@keyturn)
+options:
+  state:
+    description:
+      - V(present) makes a key unless the service account has one named O(name).
+      - V(absent) revokes the key O(key_id). A key that is gone already is no error.
+    type: str
+    choices: [present, absent]
+    default: present
+  project_id:
+    description:
+      - Id of the project, such as V(proj_abc).
+    type: str
+    required: true
+  service_account_id:
+    description:
+      - Id of the service account that the key is for, such as V(svc_acct_abc). Required with O(state=present).
+    type: str
+  name:
+    description:
+      - Name of the key. Required with O(state=present).
+      - Give each rotation's key a name of its own, with the date in it for example.
+    type: str
+  key_id:
+    description:
+      - Id of the key to revoke, such as V(key_abc). Required with O(state=absent).
+    type: str
+  admin_key:
+    description:
+      - An Admin API key of the organization. No project key, nor one of a user, may manage keys.
+      - The environment variable E(OPENAI_ADMIN_KEY) of the host that the module runs on is read where it is not given.
+    type: str
+  base_url:
+    description:
+      - Where the API is, without a closing slash.
+      - A URL beginning with C(http://) is refused for other hosts than this one, unless O(validate_certs=false),
+        because it would carry keys unencrypted.
+      - The environment variable E(OPENAI_BASE_URL) of the host that the module runs on is read where it is not given.
+    type: str
+    default: https://api.openai.com/v1
+  organization:
+    description:
+      - Id of the organization that requests are for, where the key belongs to several.
+    type: str
+  timeout:
+    description:
+      - Seconds to wait for the connection, and for the answer.
+      - After a timeout a request that only reads is sent once more.
+    type: int
+    default: 30
+  validate_certs:
+    description:
+      - V(false) does not check certificates. Set O(ca_path) instead, if you can.
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - File with the CA certificates in PEM to check the provider's, or your proxy's, certificate against.
+    type: path
+  use_proxy:
+    description:
+      - V(false) ignores the environment variables E(HTTP_PROXY), E(HTTPS_PROXY) and E(NO_PROXY).
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Looks for the key, and tells what would be made or revoked.
+    support: full
+  diff_mode:
+    description: There is nothing to compare, a key is there or not.
+    support: none
+notes:
+  - OpenAI's API description says that deleting a key fails when it belongs to a service account. Where it does, the
+    message tells what to do instead.
+  - OpenAI documents the calls at U(https://platform.openai.com/docs/api-reference/project-api-keys).
+seealso:
+  - module: keyturn.ecs.openai_api_key_info
+  - module: keyturn.ecs.ecs_env_rotate
+"""
+
+EXAMPLES = r"""
+- name: Make a key
+  keyturn.ecs.openai_api_key:
+    project_id: proj_abc
+    service_account_id: svc_acct_abc
+    name: elevareai-2026-11
+  register: made
+
+- name: Put it into the service
+  keyturn.ecs.ecs_env_rotate:
+    cluster: elevareai-cluster
+    service: elevareai-api
+    variable: OPENAI_API_KEY
+    value: "{{ made.value }}"
+  when: made is changed
+
+- name: Revoke the old key
+  keyturn.ecs.openai_api_key:
+    state: absent
+    project_id: proj_abc
+    key_id: key_abc
+"""
+
+RETURN = r"""
+key_id:
+  description: Id of the key that was made, was there, or was revoked. Null where one would be made, in check mode.
+  returned: success, and on failure where a key was made all the same
+  type: str
+  sample: key_abc
+name:
+  description: Name of the key. Null where O(key_id) was gone already.
+  returned: success
+  type: str
+  sample: elevareai-2026-11
+value:
+  description: The new key itself, in the one run that makes it; null otherwise.
+  returned: success
+  type: str
+  sample: null
+created_at:
+  description: When the key was made, in ISO 8601, UTC. Null where that is not known.
+  returned: success
+  type: str
+  sample: "2026-11-22T10:00:00+00:00"
+cause:
+  description:
+    - What went wrong.
+    - V(timeout), V(no_connection), V(lost_answer), V(certificate), V(server_error), V(redirect), V(not_json),
+      V(schema), V(admin_key_refused), V(rate_limited), V(not_found), V(not_revocable) or V(refused).
+  returned: when a call to the provider failed
+  type: str
+  sample: rate_limited
+msg:
+  description: What was done or would be done, or what went wrong and what to do.
+  returned: always
+  type: str
+  sample: "Made key key_abc, named 'elevareai-2026-11'."
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.api import Api
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.connection import CONNECTION_SPEC
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import absent, present
+
+ARGUMENT_SPEC = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "project_id": {"type": "str", "required": True},
+    "service_account_id": {"type": "str"},
+    "name": {"type": "str"},
+    "key_id": {"type": "str", "no_log": False},
+}
+
+NEEDS_NO_LOG = (
+    "The module was run without its action plugin, which keeps the new key's value out of the output. Nothing was made. "
+    "Call it as keyturn.ecs.openai_api_key, or add no_log: true to the task."
+)
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Do what the options ask for; raises KeyturnError."""
+    if module.params["state"] == "absent":
+        return absent(Api.of(module.params, admin=True), module.params, check_mode=module.check_mode)
+    if not module.no_log:  # what the action plugin, or the task, says: no_log is no option of this module
+        raise KeyturnError(NEEDS_NO_LOG)
+    api = Api.of(module.params, admin=True)
+    return present(api, module.params, check_mode=module.check_mode, remember=module.no_log_values.add)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC},
+        required_if=[("state", "present", ("service_account_id", "name")), ("state", "absent", ("key_id",))],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except KeyturnError as error:
+        result = {"changed": False, **error.result, "msg": error.msg, "failed": True}
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    # From the moment it is known the value is censored in whatever this module says. Only this result may hold it.
+    module.no_log_values.discard(result["value"])
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
