@@ -340,6 +340,32 @@ def test_a_denied_read_is_told_with_the_rest(lab: Before) -> None:
     }
 
 
+def test_a_denied_read_of_what_is_known_by_name_only(lab: Before) -> None:
+    """The ARNs are those that the names lead to, also of a secret whose suffix only AWS knows."""
+    arn = lab.parameter()
+    lab.reading("/prod/openai")
+    lab.caller()
+    lab.sim.fault("GetParameter", "denied", times=None, service="ssm")
+    assert missing(lab.asked(rollback=False))["ssm:PutParameter"] == [arn]
+    lab.sim.fault("DescribeSecret", "error", times=None, service="secretsmanager", code="AccessDenied")
+    lab.sim.fault("GetSecretValue", "denied", times=None, service="secretsmanager")
+    found = missing(lab.asked(store="secretsmanager", secret_id="prod/new", rollback=False))
+    named = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:prod/new-??????"
+    assert found["secretsmanager:PutSecretValue"] == [named]
+    assert "iam:PassRole" not in found
+
+
+def test_a_keys_own_policy_names_the_caller(lab: Before) -> None:
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "*"}]}
+    key = lab.sim.client("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
+    lab.reading(lab.secret(KmsKeyId=key))
+    lab.caller({**LEAST, "secretsmanager:*": "*"})
+    result = lab.asked()
+    assert "failed" not in result
+    (text,) = [text for text in result["warnings"] if "only the resource's own policy names the caller" in text]
+    assert text.endswith(f": kms:GenerateDataKey on {key}.")
+
+
 def test_not_even_the_service_may_be_read(lab: Before) -> None:
     lab.sound()
     lab.caller({"ecs:DescribeTaskDefinition": "*"})
