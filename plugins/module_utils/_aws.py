@@ -30,6 +30,7 @@ try:
     import botocore.exceptions
     import botocore.hooks
     import botocore.parsers
+    import botocore.response
     import botocore.session
 
     HAS_BOTO3 = True
@@ -264,6 +265,21 @@ class Aws:
         except AwsError:
             return None
 
+    def call_briefly(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any]:
+        """Like :meth:`call_optional`, but tells why there is no answer; throttled, it is tried as long as any other.
+
+        Private networks often have no way to IAM or STS.
+
+        Raises:
+            AwsError: as :meth:`call` does.
+        """
+        try:
+            return self._call(service, operation, on, params, OPTIONAL)
+        except AwsError as error:
+            if error.code not in _THROTTLED:
+                raise
+        return self.call(service, operation, on, **params)
+
     def split_known(
         self, service: str, operation: str, data: Mapping[str, Any]
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -295,6 +311,10 @@ class Aws:
             )
         try:
             answer: dict[str, Any] = method(**params)
+            # A stream is read to its end here, where a connection that breaks becomes one of our errors.
+            for name, member in answer.items():
+                if isinstance(member, botocore.response.StreamingBody):
+                    answer[name] = member.read()
         except botocore.exceptions.ClientError as error:
             raise self._from_answer(error, service, operation, on) from None
         except (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError) as error:

@@ -39,6 +39,7 @@ ENVIRONMENTS = {
     "production": ("elevareai", "us-east-1", DEFAULT_ACCOUNT, 2),
     "eu-production": ("elevareai", "eu-central-1", EU_ACCOUNT, 2),
 }
+BREAKER = {"enable": True, "rollback": True}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -186,6 +187,14 @@ def complaints(first: str, second: str, values: Mapping[str, str]) -> list[str]:
     return found + [f"{name} was shown" for name, value in values.items() if value in first + second]
 
 
+def grant(aws: Simulator) -> None:
+    """The role that the inventory names in the other account, which may do everything there."""
+    iam = aws.client("iam", account=EU_ACCOUNT)
+    iam.create_role(RoleName="keyturn-rotate", AssumeRolePolicyDocument="{}")
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_role_policy(RoleName="keyturn-rotate", PolicyName="all", PolicyDocument=json.dumps(allowed))
+
+
 def demo(home: Path) -> list[str]:
     """Everything, in `home`; returns what did not come out as it shall."""
     install(home)
@@ -197,7 +206,11 @@ def demo(home: Path) -> list[str]:
             aws.create_environment(
                 cluster=f"{project}-cluster", service=f"{project}-api", desired=tasks, region=region, account=account,
                 containers=[task_definition(project, region, old, password)],
+                service_options={"deploymentConfiguration": {"deploymentCircuitBreaker": BREAKER}},
             )  # fmt: skip
+            place = {"region": region, "account": account}
+            aws.log(f"{project}-cluster", f"{project}-api", "Application startup complete.", **place)
+        grant(aws)
         first = rotate(aws, home, new, "first.json")
         before = calls(aws)
         print("\nThe same again: nothing is left to do.", flush=True)

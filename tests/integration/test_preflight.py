@@ -223,7 +223,7 @@ def test_nothing_to_do_needs_only_what_was_read(lab: Before) -> None:
     lab.sound()
     result = lab.asked(value=OLD)
     assert "failed" not in result
-    assert result["permissions"] == {"allowed": list(READ), "missing": [], "unchecked": None}
+    assert result["permissions"] == {"allowed": [], "missing": [], "unchecked": None}
 
 
 def test_a_condition_that_only_a_real_call_meets_is_a_warning(lab: Before) -> None:
@@ -388,8 +388,10 @@ def test_the_definition_may_not_be_read(lab: Before) -> None:
 
 def test_a_denial_is_told_where_iam_cannot_be_asked(lab: Before) -> None:
     lab.sound()
+    lab.caller(NOTHING)
+    lab.sim.fault("SimulatePrincipalPolicy", "denied", times=None, service="iam")
     lab.sim.fault("DescribeServices", "denied", times=None)
-    result = lab.preflight()
+    result = lab.asked()
     assert missing(result) == {"ecs:DescribeServices": [SERVICE]}
     assert f"lacks ecs:DescribeServices on {SERVICE}" in result["msg"]
     assert result["permissions"]["unchecked"]
@@ -425,11 +427,12 @@ def test_the_endpoint_does_not_know_the_call(lab: Before, operation: str) -> Non
     assert "is not supported there" in result["permissions"]["unchecked"]
 
 
-def test_the_simulators_own_caller_is_no_principal(lab: Before) -> None:
+def test_the_accounts_root_may_do_everything(lab: Before) -> None:
     lab.sound()
     result = lab.preflight()
     assert "failed" not in result
-    assert "IAM simulates policies of users and roles only" in result["permissions"]["unchecked"]
+    assert (result["permissions"]["missing"], result["permissions"]["unchecked"]) == ([], None)
+    assert "ecs:UpdateService" in result["permissions"]["allowed"]
 
 
 def test_a_role_that_iam_does_not_know(lab: Before) -> None:

@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
 from integration.role_runs import NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play, Run, make_environment
 from integration.test_role_rotation import assert_no_value, running_values, writes
+from openai import Provider
 from simulator import Simulator
 
 STAGING: dict[str, dict[str, Any]] = {"staging": {}}
@@ -42,7 +43,7 @@ class Application:
                 self.end_headers()
                 self.wfile.write(b'{"answer": "Berlin", "password": "' + NEIGHBOUR.encode() + b'"}')
 
-            do_GET = do_POST = _answer
+            do_GET = do_POST = _answer  # noqa: N815 - the names that http.server calls
 
             def log_message(self, *_: Any) -> None:
                 """Nothing."""
@@ -318,9 +319,78 @@ def test_verify_reads_only_and_tells_with_its_exit_code(
     assert f"should have the fingerprint {OLD}, and has {NEW} in container app" in other.flat
     assert other.table["staging"][1] == "other value"
     application.statuses = [401]
-    unwell = play(
-        playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_smoke_test=smoke(application)
-    )
+    unwell = play(playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_smoke_test=smoke(application))
     assert unwell.rc == 2
     assert unwell.table["staging"][1] == "proof failed"
     assert_no_value(run.text, other.text, unwell.text)
+
+
+# The provider
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with Provider.start() as served:
+        yield served
+
+
+def test_a_key_that_the_provider_accepts(
+    aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
+) -> None:
+    provider.key(NEW_VALUE)
+    run = play(hosts=STAGING, rotate_openai_base_url=provider.base_url, rotate_verify_key=True)
+    assert run.rc == 0, run.text
+    assert provider.calls() == ["GET /models"]
+
+
+@pytest.mark.parametrize("mode", ["auto", True])
+def test_a_key_that_the_provider_refuses_is_refused_before_any_write(
+    aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider, mode: Any
+) -> None:
+    for arguments in (("--check",), ()):
+        run = play(*arguments, hosts=STAGING, rotate_openai_base_url=provider.base_url, rotate_verify_key=mode)
+        assert run.rc == 2
+        assert "refuses the key (HTTP 401, invalid_api_key)" in run.flat
+        assert "Nothing was changed in staging" in run.flat
+        assert_no_value(run.text)
+    assert writes(aws) == []
+    assert play(hosts=STAGING, rotate_openai_base_url=provider.base_url, rotate_verify_key=False).rc == 0
+
+
+def test_a_provider_that_says_nothing(
+    aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider, tmp_path: Path
+) -> None:
+    """`auto` goes on and tells it; who demands an answer gets none, and stops."""
+    for _unused in range(2):
+        provider.fault("status", status=500, times=4, headers={"Retry-After": "0"})
+    demanded = play(hosts=STAGING, rotate_openai_base_url=provider.base_url, rotate_verify_key=True)
+    assert demanded.rc == 2
+    assert "the trouble is the provider's" in demanded.flat
+    assert writes(aws) == []
+    run = play(hosts=STAGING, rotate_openai_base_url=provider.base_url, rotate_report_path="report.json")
+    assert run.rc == 0, run.text
+    (row,) = json.loads((tmp_path / "report.json").read_text())["environments"]
+    assert any("Whether the key is accepted is not known" in line for line in row["unverified"])
+
+
+# Stores
+
+
+def test_a_migration_and_a_purge_through_the_role(
+    aws: Simulator, environments: dict[str, Any], play: Play, tmp_path: Path
+) -> None:
+    moved = {"rotate_store": "secretsmanager", "rotate_secret_id": "prod/openai", "rotate_pin_secret_version": True}
+    kept = play(hosts=STAGING, rotate_purge_plaintext=True, **moved)
+    assert kept.rc == 0, kept.text
+    (container,) = aws.client("ecs").describe_task_definition(taskDefinition="staging-api:2")["taskDefinition"][
+        "containerDefinitions"
+    ]
+    assert [entry["name"] for entry in container["secrets"]] == ["OPENAI_API_KEY"]
+    # What the next rotation would go back to is the second revision, so that the first may go.
+    third = play(hosts=STAGING, rotate_purge_plaintext=True, value="sk-proj-third", rotate_report_path="report.json")
+    assert third.rc == 0, third.text
+    (row,) = json.loads((tmp_path / "report.json").read_text())["environments"]
+    assert [arn.rpartition("/")[2] for arn in row["purged"]] == ["staging-api:1"]
+    assert third.changed("staging") == 2
+    again = play(hosts=STAGING, rotate_purge_plaintext=True, value="sk-proj-third")
+    assert (again.rc, again.changed("staging")) == (0, 0), again.text

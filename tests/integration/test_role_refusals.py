@@ -46,7 +46,7 @@ def test_whole_wave_that_fails_stops_the_next(aws: Simulator, environments: dict
     aws.fault("DescribeServices", code="AccessDeniedException", message="no", status=400)
     run = play(rotate_serial="1")
     assert run.rc == 2
-    assert [run.table[name][1] for name in sorted(ENVIRONMENTS)] == ["failed", "not begun", "not begun"]
+    assert [run.table[name][1] for name in sorted(ENVIRONMENTS)] == ["refused", "not begun", "not begun"]
     assert not aws.calls("ecs", "RegisterTaskDefinition")
 
 

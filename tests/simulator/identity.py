@@ -24,6 +24,11 @@ class Caller:
     service: str  # the signing name
     principal: str  # ARN
 
+    @property
+    def static(self) -> bool:
+        """The account's own key, which may do everything; not one that AssumeRole issued."""
+        return self.principal.endswith(":user/simulator")
+
 
 def read(authorization: str) -> Caller:
     """The caller behind an Authorization header; an anonymous one of us-east-1 without it."""

@@ -115,3 +115,13 @@ def error_answer(error: ApiError, protocol: str) -> tuple[str, bytes, Json]:
 
     body = dumps({"__type": error.code, "message": error.message, "Message": error.message}).encode()
     return "application/x-amz-json-1.1", body, {"x-amzn-ErrorType": error.code}
+
+
+def root_identity(account: str) -> str:
+    """GetCallerIdentity's answer for the account's root user, in place of moto's invented one."""
+    return (
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+        f"<Arn>arn:aws:iam::{account}:root</Arn><UserId>{account}</UserId><Account>{account}</Account>"
+        "</GetCallerIdentityResult><ResponseMetadata><RequestId>simulator</RequestId></ResponseMetadata>"
+        "</GetCallerIdentityResponse>"
+    )

@@ -100,6 +100,8 @@ class Endpoint:
             stale = fault is not None and fault.kind == "stale"
             if request.service == "ecs":
                 answer = self._ecs(request.operation, caller, body, stale)
+            elif (request.service, request.operation) == ("sts", "GetCallerIdentity") and caller.static:
+                answer = Answer(200, moto_bridge.root_identity(caller.account).encode(), "text/xml")
             elif request.service in _READ_BY_TASKS:
                 answer = self._read_by_tasks(request, environ, body)
             else:

@@ -23,7 +23,7 @@ from .._rotation.current import Current, read_current, read_definition, read_new
 from .._rotation.desired import Desired, check_expected, fold
 from .._rotation.plan import Plan, make_plan
 from .._rotation.request import Request
-from .._rotation.rotate import _aim, _checked
+from .._rotation.rotate import aim, check_target
 from .._rotation.secrets import outdated
 from .._rotation.target import Target
 from .._stores import store
@@ -53,6 +53,11 @@ class Seen:
     reached: bool = True
 
     @property
+    def idle(self) -> bool:
+        """There is nothing to do, so nothing needs to be asked."""
+        return self.plan is not None and not self.plan.actions
+
+    @property
     def registers(self) -> bool:
         """A revision would be registered; unknown counts as yes."""
         return self.plan is None or self.plan.register
@@ -79,7 +84,10 @@ def look(aws: Aws, options: Mapping[str, Any], findings: Findings) -> Seen:
         return Seen(request, reached=False)
     if service is None or current is None:
         return Seen(request, service)
-    seen = _planned(aws, Seen(request, service, current, tags=_tags(aws, service, findings)), request, findings)
+    seen = _planned(aws, Seen(request, service, current), request, findings)
+    if seen.idle:
+        return seen
+    seen = replace(seen, tags=_tags(aws, service, findings))
     return _with_logs(aws, seen, findings) if options["log_scan"] else seen
 
 
@@ -137,7 +145,7 @@ def _planned(aws: Aws, seen: Seen, request: Request, findings: Findings) -> Seen
         return seen
     # Without the expected fingerprint first: one that is wrong hides nothing else.
     anyway = replace(request, expected_fingerprint=None, supersede=True)
-    target = findings.attempt("variable", lambda: _aim(aws, current, anyway))
+    target = findings.attempt("variable", lambda: aim(aws, current, anyway))
     if target is None:
         return seen
     findings.attempt("expected_fingerprint", lambda: check_expected(target.places, request))
@@ -147,7 +155,7 @@ def _planned(aws: Aws, seen: Seen, request: Request, findings: Findings) -> Seen
     prepared = findings.attempt("secret", lambda: tuple(store.prepare(aws, write) for write in writes))
     if plan and prepared:
         plan = replace(plan, writes=prepared)
-    checked = findings.attempt("execution_role", lambda: _checked(aws, current, target, request))
+    checked = findings.attempt("execution_role", lambda: check_target(aws, current, target, request))
     findings.warn(*(checked[0] if checked else ()))
     return replace(seen, target=target, desired=desired, plan=plan)
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from .._aws import Aws
 from .._errors import AwsError
-from .brief import call_briefly
 from .findings import Findings
 from .needs import Need, Work, needs
 from .principal import Principal, assumed, parse, with_path
@@ -47,7 +46,7 @@ class Permissions:
 def identify(aws: Aws, options: Mapping[str, Any]) -> tuple[Principal | None, str]:
     """Who calls; and why that is not known."""
     try:
-        answer = call_briefly(aws, "sts", "GetCallerIdentity", "the caller")
+        answer = aws.call_briefly("sts", "GetCallerIdentity", "the caller")
     except AwsError as error:
         return None, error.msg
     arn = str(answer.get("Arn", ""))

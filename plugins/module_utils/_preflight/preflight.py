@@ -47,6 +47,8 @@ def preflight(aws: Aws, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _permissions(aws: Aws, seen: Seen, options: Mapping[str, Any], findings: Findings) -> Permissions:
+    if seen.idle:
+        return Permissions()
     if seen.request is None or not seen.reached:
         return unasked(findings, "neither the options nor the service could be read.")
     principal, unknown = identify(aws, options)

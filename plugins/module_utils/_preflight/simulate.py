@@ -15,7 +15,6 @@ from typing import Any
 
 from .._aws import Aws
 from .._errors import AwsError
-from .brief import call_briefly
 from .needs import Need
 
 _ALLOWED = "allowed"
@@ -94,7 +93,7 @@ class Simulation:
                 "ContextEntries": self._context,
                 **more,
             }
-            answer = call_briefly(self._aws, "iam", "SimulatePrincipalPolicy", self._arn, **request)
+            answer = self._aws.call_briefly("iam", "SimulatePrincipalPolicy", self._arn, **request)
             found += answer.get("EvaluationResults") or ()
             if not answer.get("IsTruncated") or not answer.get("Marker"):
                 return found

@@ -18,7 +18,7 @@ from .._rotation.desired import find
 from .._rotation.request import Request
 from .._rotation.target import Target, wanted_reference
 from .._stores.held import Write
-from .._stores.permission import _key
+from .._stores.permission import kms_key
 from .._stores.reference import ENVIRONMENT, SSM, Reference
 from .look import Seen
 from .needs import Stored, Work
@@ -91,7 +91,7 @@ def _stored(aws: Aws, seen: Seen, target: Target) -> Iterator[Stored]:
             exists=one.exists,
             written=write is not None,
             read=one.exists,
-            key=_key(aws, replace(one, kms_key=key)),
+            key=kms_key(aws, replace(one, kms_key=key)),
             direct=write is not None and write.settings.get("Tier", "Standard") == "Standard",
         )
 

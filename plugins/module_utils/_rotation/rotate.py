@@ -47,16 +47,16 @@ def rotate(
     aws.scrub.add(options["value"])
     request = Request.parse(options)
     current = read_current(aws, request)
-    target = _aim(aws, current, request)
+    target = aim(aws, current, request)
     desired = fold(current.base, target.places, target.value_froms, request)
     newer = read_newer(aws, current.base) if desired.differs else ()
     old, unseen = (False, ()) if target.writes or desired.differs else outdated(aws, current.service, target.unpinned)
     plan = make_plan(current, target, desired, request, newer=newer, outdated=old)
-    checked, shared = _checked(aws, current, target, request)
+    notes, shared = check_target(aws, current, target, request)
     plan = replace(
         plan,
         writes=tuple(store.prepare(aws, write) for write in plan.writes),
-        warnings=(*plan.warnings, *unseen, *checked),
+        warnings=(*plan.warnings, *unseen, *notes),
     )
     outcome = _predict(current, target, plan)
     if not check_mode:
@@ -67,7 +67,7 @@ def rotate(
     return _result(current, plan, outcome, request, shared)
 
 
-def _aim(aws: Aws, current: Current, request: Request) -> Target:
+def aim(aws: Aws, current: Current, request: Request) -> Target:
     """Read what the variable comes from, and decide where it shall come from."""
     places = find(current.base, request)
     aws.scrub.add(*(place.before for place in places))
@@ -78,7 +78,7 @@ def _aim(aws: Aws, current: Current, request: Request) -> Target:
     return decide(places, held, request)
 
 
-def _checked(aws: Aws, current: Current, target: Target, request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def check_target(aws: Aws, current: Current, target: Target, request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Refuse a secret that tasks could not read; find the services that read a changed one, too.
 
     Returns:

@@ -48,7 +48,7 @@ def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[
     asked, warnings = [], []
     for one in held:
         asked.append((_READS[one.reference.store], one.arn))
-        key = _key(aws, one)
+        key = kms_key(aws, one)
         if key:
             asked.append(("kms:Decrypt", key))
         elif one.kms_key and not one.kms_key.startswith("alias/aws/"):
@@ -72,7 +72,7 @@ def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[
 
 
 def _allowed(aws: Aws, role: str, action: str, resource: str) -> bool:
-    answer = aws.call_once(
+    answer = aws.call_briefly(
         "iam",
         "SimulatePrincipalPolicy",
         f"role {role}",
@@ -92,7 +92,7 @@ def _named_by_resource(aws: Aws, held: Held, role: str) -> bool:
     return role in ((answer or {}).get("ResourcePolicy") or "")
 
 
-def _key(aws: Aws, held: Held) -> str:
+def kms_key(aws: Aws, held: Held) -> str:
     """ARN of a customer's KMS key; empty for AWS's own, whose policy lets the service use it, and where unknown."""
     if not held.kms_key or held.kms_key.startswith("alias/aws/") or ":alias/aws/" in held.kms_key:
         return ""
