@@ -47,6 +47,7 @@ def play(aws: Simulator, collections_path: str, tmp_path: Path) -> Play:
         inventory: Mapping[str, Any] | None = None,
         value: str | None = NEW_VALUE,
         playbook: str = "keyturn.ecs.rotate",
+        admin_key: str | None = None,
         **extra: Any,
     ) -> Run:
         chosen = hosts if hosts is not None else {name: {} for name in ENVIRONMENTS}
@@ -64,6 +65,7 @@ def play(aws: Simulator, collections_path: str, tmp_path: Path) -> Play:
             "ANSIBLE_NOCOLOR": "1",
             # Nobody answers there: a run that is not told otherwise goes on, and says so.
             "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+            **({"OPENAI_ADMIN_KEY": admin_key} if admin_key is not None else {}),
             **({"OPENAI_API_KEY": value} if value is not None else {}),
         }
         # The endpoint and the credentials come from the environment; no Region, that is the environments' matter.

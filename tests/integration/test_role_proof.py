@@ -311,7 +311,7 @@ def test_verify_reads_only_and_tells_with_its_exit_code(
     aws.clear_calls()
     run = play(playbook="keyturn.ecs.verify", value=None, rotate_expected_fingerprint=NEW)
     assert run.rc == 0, run.text
-    assert [run.table[name][1] for name in sorted(run.table)] == ["verified"] * 3
+    assert [run.table[name][1:4] for name in sorted(run.table)] == [["verified", "2", NEW]] * 3
     assert [run.changed(name) for name in run.table] == [0, 0, 0]
     assert writes(aws) == []
     other = play(playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_expected_fingerprint=OLD)
