@@ -394,3 +394,25 @@ def test_a_migration_and_a_purge_through_the_role(
     assert third.changed("staging") == 2
     again = play(hosts=STAGING, rotate_purge_plaintext=True, value="sk-proj-third")
     assert (again.rc, again.changed("staging")) == (0, 0), again.text
+
+
+# Local .env files
+
+
+def test_local_env_files_get_the_value_once_it_is_proved(
+    aws: Simulator, environments: dict[str, Any], play: Play, application: Application, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"# mine\nDB=x\nOPENAI_API_KEY={OLD_VALUE}\n")
+    application.statuses = [401]
+    asked = {"rotate_dotenv_paths": [".env"], "rotate_smoke_test": smoke(application)}
+    assert play(hosts=STAGING, **asked).rc == 2
+    assert OLD_VALUE in file.read_text()
+    application.statuses = [200]
+    run = play("-vvv", "--diff", hosts=STAGING, **asked)
+    assert run.rc == 0, run.text
+    assert file.read_text() == f"# mine\nDB=x\nOPENAI_API_KEY={NEW_VALUE}\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = play(hosts=STAGING, **asked)
+    assert (again.rc, again.changed("staging")) == (0, 0)
+    assert_no_value(run.text, again.text)

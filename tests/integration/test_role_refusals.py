@@ -74,7 +74,7 @@ def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: P
     [
         ({"rotate_timeout": "soon", "rotate_verify_key": True}, "rotate_timeout must be a number, at least 1."),
         ({"rotate_log_scan": "sometimes"}, "rotate_log_scan must be auto, true or false."),
-        ({"rotate_dotenv_paths": [".env"]}, "rotate_dotenv_paths is not in this release"),
+        ({"rotate_dotenv_paths": ["none/.env"]}, "rotate_dotenv_paths: none/.env does not exist"),
         ({"rotate_reason": f"key {NEW_VALUE} leaked"}, "holds the value itself"),
         ({"rotate_record_path": "nowhere/record.jsonl"}, "the folder of nowhere/record.jsonl does not exist"),
         ({"rotate_project_name": ""}, "No cluster and service: set rotate_project_name"),

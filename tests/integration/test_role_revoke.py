@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from integration.role_runs import ENVIRONMENTS, NEW_VALUE, OLD_VALUE, Play, Run
+from integration.role_runs import ENVIRONMENTS, OLD_VALUE, Play, Run
 from integration.test_role_rotation import assert_no_value
 from openai import ADMIN_KEY, Provider
 from simulator import Simulator
