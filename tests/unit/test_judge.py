@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._ecs import Event, Service
@@ -895,6 +895,16 @@ ANY_RECORD = st.none() | st.builds(
 ANY_CONFIGURATION = st.sampled_from([{}, BREAKER, NO_ROLLBACK, DEADLOCK, PAUSE, breaker_of("COUNT", 1)])
 
 
+# Found by a search: what is listed as INACTIVE may still count tasks.
+@example(
+    listed=[deployment(OLD, "INACTIVE", desiredCount=0, runningCount=1)],
+    desired=1,
+    configuration={},
+    told=record("SUCCESSFUL"),
+    tasks=None,
+    message=next(iter(EVENTS)),
+    at=0.0,
+)
 @given(
     listed=st.lists(ANY_DEPLOYMENT, max_size=3, unique_by=lambda entry: entry["id"]),
     desired=st.integers(0, 3),

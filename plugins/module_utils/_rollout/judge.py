@@ -162,7 +162,9 @@ def succeeded(snapshot: Snapshot, target: Target) -> bool:
 def others(service: Service, target: Target) -> tuple[Deployment, ...]:
     """Deployments beside this one that ECS has not replaced completely."""
     return tuple(
-        entry for entry in service.deployments if entry.id != target.deployment_id and entry.status != "INACTIVE"
+        entry
+        for entry in service.deployments
+        if entry.id != target.deployment_id and (entry.status != "INACTIVE" or entry.running or entry.pending)
     )
 
 
