@@ -5,7 +5,8 @@
 Three measurements, printed as Markdown and written to tests/output/benchmark/results.json. Nothing here passes or fails
 by its time; a run fails when a playbook fails or the AWS calls are not those that it should have made.
 
-``--only endings`` tells every ending of a rollout instead (endings.json), and fails when the doors do not agree.
+``--only endings`` tells every ending of a rollout instead (endings.json), and fails when the doors do not agree;
+``--only log_scan``, ``env_info`` and ``ledger`` measure those alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import runpy
 import sys
 import time
 from importlib.metadata import version
@@ -26,6 +28,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 import collection_tree
 from benchmark import doors, endings, imports, rotation
 
+# Measurements that stand alone, each a script that prints its own table.
+SCRIPTS = ("log_scan", "env_info", "ledger")
 OWN_CONFIG = Path(__file__).resolve().parent / "ansible.cfg"
 RESULTS = ROOT / "tests" / "output" / "benchmark" / "results.json"
 
@@ -57,11 +61,17 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=40, help="environments in the inventory (40)")
     parser.add_argument("--forks", type=int, default=10, help="of them at a time (10)")
     parser.add_argument("--rotations", type=int, default=10, help="rotations whose AWS calls are counted (10)")
-    parser.add_argument("--only", choices=("endings",), help="the table of endings instead of the measurements")
+    parser.add_argument(
+        "--only", choices=("endings", *SCRIPTS), help="the table of endings, or one of the others, alone"
+    )
     arguments = parser.parse_args()
     if min(arguments.hosts, arguments.forks, arguments.rotations) < 1:
         parser.error("every number must be 1 or more")
     clean_surroundings()
+    if arguments.only in SCRIPTS:
+        sys.argv[1:] = []
+        runpy.run_path(str(Path(__file__).with_name(f"{arguments.only}.py")), run_name="__main__")
+        return
     if arguments.only:
         sys.exit(tell_endings())
     started = time.monotonic()
