@@ -175,8 +175,8 @@ ARGUMENT_SPEC = {
 }
 
 NEEDS_NO_LOG = (
-    "The module was run without its action plugin, which keeps the new key's value out of the output. Nothing was made. "
-    "Call it as keyturn.ecs.openai_api_key, or add no_log: true to the task."
+    "The module was run without its action plugin, which keeps the new key's value out of the output. Nothing was "
+    "made. Call it as keyturn.ecs.openai_api_key, or add no_log: true to the task."
 )
 
 

@@ -78,7 +78,9 @@ def aim(aws: Aws, current: Current, request: Request) -> Target:
     return decide(places, held, request)
 
 
-def check_target(aws: Aws, current: Current, target: Target, request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def check_target(
+    aws: Aws, current: Current, target: Target, request: Request
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Refuse a secret that tasks could not read; find the services that read a changed one, too.
 
     Returns:
