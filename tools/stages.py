@@ -76,7 +76,18 @@ def script(name: str, *arguments: str) -> tuple[str, ...]:
 
 
 def pytest(folder: str) -> Commands:
-    return [(PYTHON, "-m", "pytest", f"tests/{folder}", "-q", "--numprocesses=auto", "--dist=loadfile")]
+    return [
+        (
+            PYTHON,
+            "-m",
+            "pytest",
+            f"tests/{folder}",
+            "-q",
+            "--numprocesses=auto",
+            "--dist=loadfile",
+            "--no-loadscope-reorder",
+        )
+    ]
 
 
 def lint() -> Commands:

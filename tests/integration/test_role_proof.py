@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from integration.role_runs import NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play, Run, make_environment
+from integration.role_runs import NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play, Run
 from integration.test_role_rotation import assert_no_value, running_values, writes
 from openai import Provider
 from simulator import Simulator
@@ -201,128 +201,6 @@ def test_logs_that_may_not_be_read(aws: Simulator, environments: dict[str, Any],
     demanded = play(hosts=STAGING, rotate_log_scan=True)
     assert demanded.rc == 2
     assert "logs:FilterLogEvents" in demanded.flat
-
-
-# Several services
-
-
-def test_several_services_go_back_together(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
-    make_environment(aws, "staging", "worker")
-    aws.script("staging-cluster", "staging-worker", "crash_loop", cause="container_exit", run_seconds=1.0)
-    services = [{"service": "staging-api"}, {"service": "staging-worker"}]
-    run = play(hosts={"staging": {"rotate_services": services}})
-    assert run.rc == 2
-    assert running_values(aws, "staging") == running_values(aws, "staging", "worker") == [OLD_VALUE]
-    assert "Rolled back: staging-api runs staging-api:1" in run.flat
-    assert "Rolled back: staging-worker runs staging-worker:1" in run.flat
-
-
-def test_one_service_that_cannot_be_updated_takes_the_other_back(
-    aws: Simulator, environments: dict[str, Any], play: Play
-) -> None:
-    make_environment(aws, "staging", "worker")
-    aws.fault("UpdateService", "denied", after=1)
-    services = [{"service": "staging-api"}, {"service": "staging-worker"}]
-    run = play(hosts={"staging": {"rotate_services": services}})
-    assert run.rc == 2
-    assert running_values(aws, "staging") == running_values(aws, "staging", "worker") == [OLD_VALUE]
-
-
-def test_somebody_who_deployed_in_between_is_not_overrun(
-    aws: Simulator, environments: dict[str, Any], play: Play
-) -> None:
-    aws.script("staging-cluster", "staging-api", "superseded", after=5)
-    definition = aws.client("ecs").describe_task_definition(taskDefinition="staging-api:1")["taskDefinition"]
-    aws.client("ecs").register_task_definition(
-        family="staging-api", containerDefinitions=definition["containerDefinitions"], cpu="512", memory="1024"
-    )
-    aws.script("staging-cluster", "staging-api", "superseded", after=5, task_definition="staging-api:2")
-    run = play(hosts=STAGING)
-    assert run.rc == 2
-    assert "superseded" in run.flat
-    assert "somebody deployed in between" in run.flat
-    assert run.table["staging"][1] == "superseded"
-
-
-# Rollback and verify, by hand
-
-
-def test_rollback_by_the_record(aws: Simulator, environments: dict[str, Any], play: Play, tmp_path: Path) -> None:
-    notes = {"rotate_record_path": "record.jsonl", "rotate_reason": "test"}
-    assert play(**notes).rc == 0
-    foretold = play("--check", "--diff", playbook="keyturn.ecs.rollback", value=None, **notes)
-    assert foretold.rc == 0, foretold.text
-    assert foretold.table["staging"][1:3] == ["would roll back", "2 -> 1"]
-    run = play(playbook="keyturn.ecs.rollback", value=None, **notes)
-    assert run.rc == 0, run.text
-    for name in ("staging", "production", "eu-production"):
-        assert running_values(aws, name) == [OLD_VALUE]
-        assert run.table[name][1:4] == ["rolled back", "2 -> 1", f"{NEW} -> {OLD}"]
-        assert run.changed(name) == 1
-    again = play(playbook="keyturn.ecs.rollback", value=None, **notes)
-    assert again.rc == 0, again.text
-    assert [again.changed(name) for name in ("staging", "production", "eu-production")] == [0, 0, 0]
-    assert again.table["staging"][1] == "unchanged"
-    record = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]
-    assert [line["action"] for line in record] == ["rotate"] * 3 + ["rollback"] * 3
-    assert_no_value(run.text, (tmp_path / "record.jsonl").read_text())
-
-
-def test_rollback_brings_a_secret_back_too(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
-    secrets = aws.client("secretsmanager")
-    arn = secrets.create_secret(Name="shop", SecretString=OLD_VALUE)["ARN"]
-    aws.create_environment(
-        cluster="staging-cluster", service="staging-shop", secrets={"OPENAI_API_KEY": arn}, desired=1, age_seconds=0
-    )
-    hosts = {"staging": {"rotate_service": "staging-shop"}}
-    notes = {"rotate_record_path": "record.jsonl"}
-    first = play(hosts=hosts, **notes)
-    assert first.rc == 0, first.text
-    assert secrets.get_secret_value(SecretId="shop")["SecretString"] == NEW_VALUE
-    back = play(playbook="keyturn.ecs.rollback", hosts=hosts, value=None, **notes)
-    assert back.rc == 0, back.text
-    assert secrets.get_secret_value(SecretId="shop")["SecretString"] == OLD_VALUE
-    held = {task["containers"]["app"]["OPENAI_API_KEY"] for task in aws.started_with("staging-cluster", "staging-shop")
-            if task["last_status"] == "RUNNING"}  # fmt: skip
-    assert held == {OLD_VALUE}
-
-
-@pytest.mark.parametrize(
-    ("variables", "complaint"),
-    [
-        ({}, "set rotate_record_path, or rotate_rollback_to"),
-        ({"rotate_record_path": "none.jsonl"}, "rotate_record_path: none.jsonl does not exist"),
-        ({"rotate_rollback_to": "staging-api:7"}, "staging-api:7"),
-    ],
-)
-def test_rollback_to_nowhere_is_refused(
-    aws: Simulator, environments: dict[str, Any], play: Play, variables: dict[str, Any], complaint: str
-) -> None:
-    run = play(playbook="keyturn.ecs.rollback", hosts=STAGING, value=None, **variables)
-    assert run.rc == 2
-    assert complaint in run.flat
-    assert writes(aws) == []
-
-
-def test_verify_reads_only_and_tells_with_its_exit_code(
-    aws: Simulator, environments: dict[str, Any], play: Play, application: Application
-) -> None:
-    assert play().rc == 0
-    aws.clear_calls()
-    run = play(playbook="keyturn.ecs.verify", value=None, rotate_expected_fingerprint=NEW)
-    assert run.rc == 0, run.text
-    assert [run.table[name][1:4] for name in sorted(run.table)] == [["verified", "2", NEW]] * 3
-    assert [run.changed(name) for name in run.table] == [0, 0, 0]
-    assert writes(aws) == []
-    other = play(playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_expected_fingerprint=OLD)
-    assert other.rc == 2
-    assert f"should have the fingerprint {OLD}, and has {NEW} in container app" in other.flat
-    assert other.table["staging"][1] == "other value"
-    application.statuses = [401]
-    unwell = play(playbook="keyturn.ecs.verify", value=None, hosts=STAGING, rotate_smoke_test=smoke(application))
-    assert unwell.rc == 2
-    assert unwell.table["staging"][1] == "proof failed"
-    assert_no_value(run.text, other.text, unwell.text)
 
 
 # The provider
