@@ -9,13 +9,15 @@ Follows https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeSe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ._aws import Aws
 from ._errors import GoneError
+
+TASKS_BATCH = 100
 
 
 def last_part(name_or_arn: str) -> str:
@@ -183,6 +185,40 @@ class Service:
 def epoch(time: datetime | float | None) -> float | None:
     """Return a timestamp, as botocore parses it or as it stands in raw JSON, as epoch seconds."""
     return time.timestamp() if isinstance(time, datetime) else time
+
+
+def list_tasks(aws: Aws, on: str, **which: str) -> list[str]:
+    """ARNs of tasks, all pages.
+
+    Args:
+        on: what the call is about, for the message of an error.
+        which: the request: ``cluster``, ``serviceName``, ``desiredStatus``. A task that is told to stop has the desired
+            status STOPPED while it still runs.
+
+    Raises:
+        AwsError: the call failed.
+    """
+    arns: list[str] = []
+    more: dict[str, str] = {}
+    while True:
+        answer = aws.call("ecs", "ListTasks", on, **which, **more)
+        arns.extend(answer.get("taskArns") or ())
+        if not answer.get("nextToken"):
+            return arns
+        more = {"nextToken": answer["nextToken"]}
+
+
+def describe_tasks(aws: Aws, on: str, cluster: str, arns: Sequence[str]) -> list[dict[str, Any]]:
+    """Tasks as DescribeTasks answers them, a hundred a call; those that ECS does not know are left out.
+
+    Raises:
+        AwsError: the call failed.
+    """
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(arns), TASKS_BATCH):
+        batch = list(arns[start : start + TASKS_BATCH])
+        found.extend(aws.call("ecs", "DescribeTasks", on, cluster=cluster, tasks=batch).get("tasks") or ())
+    return found
 
 
 def describe_service(aws: Aws, cluster: str, service: str) -> Service:

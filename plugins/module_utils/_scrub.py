@@ -74,10 +74,6 @@ class Scrubber:
         """Return text that others wrote (events, log lines) without known values or what looks like a key."""
         return LOOKS_LIKE_A_KEY.sub(CENSORED, self.text(text))
 
-    def data(self, data: Any) -> Any:
-        """Return a copy of nested dicts, lists and tuples with every string scrubbed; keys stay as they are."""
-        return map_strings(data, self.text)
-
 
 def map_strings(data: Any, change: Callable[[str], str]) -> Any:
     """Return a copy of nested dicts, lists and tuples with ``change`` applied to every string value."""

@@ -28,110 +28,6 @@ description:
 author:
   - The keyturn.ecs authors (@keyturn)
 options:
-  cluster:
-    description:
-      - Name or ARN of the cluster.
-    type: str
-    required: true
-  service:
-    description:
-      - Name or ARN of the service.
-    type: str
-    required: true
-  variable:
-    description:
-      - Name of the environment variable, for example V(OPENAI_API_KEY).
-    type: str
-    required: true
-  value:
-    description:
-      - The new value. White space or a newline around it is an error, since it was probably copied with it.
-    type: str
-    required: true
-  value_pattern:
-    description:
-      - Regular expression that O(value) must match somewhere; anchor it with V(^) and V($) as needed.
-    type: str
-  containers:
-    description:
-      - Names of the containers that would be changed. By default every container that has the variable.
-    type: list
-    elements: str
-  if_missing:
-    description:
-      - What to do when a container does not have the variable. V(add) adds it and needs O(containers).
-    type: str
-    choices: [fail, add]
-    default: fail
-  store:
-    description:
-      - Where the value shall live. V(keep) leaves it where each container has it now; V(environment) is the
-        C(environment) of the container definitions, V(secretsmanager) and V(ssm) a secret or parameter that their
-        C(secrets) name.
-      - Another store than today's would migrate the variable in one revision. IAM is asked whether the task's execution
-        role may read the secret; where it may not, that is a problem.
-    type: str
-    choices: [keep, environment, secretsmanager, ssm]
-    default: keep
-  secret_id:
-    description:
-      - Name or ARN of the secret or parameter, with O(store=secretsmanager) or O(store=ssm). By default the one that
-        the
-        task definition names already.
-      - A name that does not exist yet would be created, a parameter as a SecureString.
-    type: str
-  secret_json_key:
-    description:
-      - Key of the secret's JSON object that holds the value, with O(store=secretsmanager). By default the current
-        reference's; without one, the secret holds the value alone.
-      - Everything else in the object stays byte for byte.
-    type: str
-  secret_kms_key_id:
-    description:
-      - KMS key of a secret or parameter that is created. By default AWS's own. What exists keeps its key.
-    type: str
-  secret_tags:
-    description:
-      - Tags of a secret or parameter that is created.
-    type: dict
-  pin_secret_version:
-    description:
-      - Whether C(valueFrom) names the secret's version id. V(keep) does as the current reference does.
-      - Pinned, each rotation is a new revision, and a rollback by ECS brings the key back together with the revision.
-        Not pinned, every task that starts reads the newest version, after a rollback too.
-      - A pinned reference names no version stage. Parameters cannot be pinned.
-    type: str
-    choices: ["keep", "true", "false"]
-    default: keep
-  base_revision:
-    description:
-      - The revision to start from. V(running) is the service's own; V(latest) is the latest ACTIVE one of its family,
-        which may
-        hold changes that were never deployed.
-    type: str
-    choices: [running, latest]
-    default: running
-  in_progress:
-    description:
-      - With V(fail), another deployment that runs is a problem when something must be deployed.
-      - A running deployment that carries the value already is no obstacle.
-    type: str
-    choices: [fail, supersede]
-    default: fail
-  force_new_deployment:
-    description:
-      - Deploy even when nothing differs. A deployment of the value that is running already counts.
-    type: bool
-    default: false
-  expected_fingerprint:
-    description:
-      - It is a problem when the current value has another fingerprint.
-    type: str
-  tags:
-    description:
-      - Tags for the new revision, beside those carried over. They alone are no reason for a new revision.
-    type: dict
-    default: {}
   log_scan:
     description:
       - Also look at what M(keyturn.ecs.ecs_log_scan) needs, permissions and log configuration.
@@ -149,6 +45,7 @@ options:
     default: true
 extends_documentation_fragment:
   - keyturn.ecs.aws
+  - keyturn.ecs.rotation
 attributes:
   check_mode:
     description: It only reads, in check mode and otherwise.
@@ -281,33 +178,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
 from ansible_collections.keyturn.ecs.plugins.module_utils._preflight.preflight import preflight
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.request import OPTIONS, RULES
 
 CAPABILITY = Capability(
     spec={
-        "cluster": {"type": "str", "required": True},
-        "service": {"type": "str", "required": True},
-        "variable": {"type": "str", "required": True},
-        "value": {"type": "str", "required": True, "no_log": True},
-        "value_pattern": {"type": "str"},
-        "containers": {"type": "list", "elements": "str"},
-        "if_missing": {"type": "str", "choices": ["fail", "add"], "default": "fail"},
-        "store": {"type": "str", "choices": ["keep", "environment", "secretsmanager", "ssm"], "default": "keep"},
-        "secret_id": {"type": "str", "no_log": False},
-        "secret_json_key": {"type": "str", "no_log": False},
-        "secret_kms_key_id": {"type": "str", "no_log": False},
-        "secret_tags": {"type": "dict", "no_log": False},
-        "pin_secret_version": {"type": "str", "choices": ["keep", "true", "false"], "default": "keep", "no_log": False},
-        "base_revision": {"type": "str", "choices": ["running", "latest"], "default": "running"},
-        "in_progress": {"type": "str", "choices": ["fail", "supersede"], "default": "fail"},
-        "force_new_deployment": {"type": "bool", "default": False},
-        "expected_fingerprint": {"type": "str"},
-        "tags": {"type": "dict", "default": {}},
+        **OPTIONS,
         "log_scan": {"type": "bool", "default": False},
         "rollback": {"type": "bool", "default": True},
         "fail_on_problems": {"type": "bool", "default": True},
     },
     run=lambda aws, options, _check_mode, _say: preflight(aws, options),
-    rules={"required_if": [("if_missing", "add", ["containers"])]},
+    rules=RULES,
 )
 
 

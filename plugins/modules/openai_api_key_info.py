@@ -26,44 +26,8 @@ options:
     description:
       - A key to ask about. It is sent to O(base_url) and nowhere else.
     type: str
-  admin_key:
-    description:
-      - An Admin API key of the organization. No project key, nor one of a user, may manage keys.
-      - The environment variable E(OPENAI_ADMIN_KEY) of the host that the module runs on is read where it is not given.
-      - Needed with O(project_id) only.
-    type: str
-  base_url:
-    description:
-      - Where the API is, without a closing slash.
-      - A URL beginning with C(http://) is refused for other hosts than this one, unless O(validate_certs=false),
-        because it would carry keys unencrypted.
-      - The environment variable E(OPENAI_BASE_URL) of the host that the module runs on is read where it is not given.
-    type: str
-    default: https://api.openai.com/v1
-  organization:
-    description:
-      - Id of the organization that requests are for, where the key belongs to several.
-    type: str
-  timeout:
-    description:
-      - Seconds to wait for the connection, and for the answer.
-      - After a timeout a request that only reads is sent once more.
-    type: int
-    default: 30
-  validate_certs:
-    description:
-      - V(false) does not check certificates. Set O(ca_path) instead, if you can.
-    type: bool
-    default: true
-  ca_path:
-    description:
-      - File with the CA certificates in PEM to check the provider's, or your proxy's, certificate against.
-    type: path
-  use_proxy:
-    description:
-      - V(false) ignores the environment variables E(HTTP_PROXY), E(HTTPS_PROXY) and E(NO_PROXY).
-    type: bool
-    default: true
+extends_documentation_fragment:
+  - keyturn.ecs.openai
 attributes:
   check_mode:
     description: Reads only, so it does the same in check mode.

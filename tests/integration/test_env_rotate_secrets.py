@@ -446,6 +446,16 @@ def test_services_that_read_the_same_secret_are_named(lab: Stores) -> None:
     assert lab.rotate()["shared_with"] == []
 
 
+def test_services_that_cannot_be_looked_at_are_named(lab: Stores) -> None:
+    arn = lab.secret()
+    lab.reading(arn)
+    lab.reading(arn, service="shop")
+    lab.sim.fault("DescribeTaskDefinition", "denied", after=1, times=None)
+    result = lab.rotate()
+    assert result["shared_with"] == []
+    assert result["warnings"] == ["Whether shop read the same secret could not be looked at."]
+
+
 def test_tasks_that_may_not_be_looked_at_are_replaced_once(lab: Stores) -> None:
     lab.reading(lab.secret())
     put(lab, NEW)

@@ -138,7 +138,7 @@ def test_the_application_gets_its_retries(
     ("asked", "complaint"),
     [
         ({"body_pattern": "Paris"}, "its body does not match body_pattern Paris"),
-        ({"url": "http://127.0.0.1:9/x?key=abc"}, "answered nothing"),
+        ({"url": "http://ops:hunter2@127.0.0.1:9/x?key=abc"}, "answered nothing, and 200 was expected (Request failed"),
         ({"url": "127.0.0.1"}, "must have a url that begins with http:// or https://"),
         ({"colour": "red"}, "rotate_smoke_test: colour is none of url, method"),
     ],
@@ -156,6 +156,7 @@ def test_other_complaints(
     assert complaint in run.flat
     assert running_values(aws, "staging") == [OLD_VALUE]
     assert "key=abc" not in run.text
+    assert "hunter2" not in run.text
 
 
 # The logs

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import epoch, last_part
+from .._ecs import TASKS_BATCH, describe_tasks, epoch, last_part, list_tasks
 from .revisions import Settings, Wanted, settings_of
 from .unverified import Unverified
 
-DESCRIBE_BATCH = 100
 _SERVICE = "service:"
 
 
@@ -67,38 +66,23 @@ class Task:
 def live_tasks(aws: Aws, cluster: str, wanted: Wanted, unverified: Unverified) -> tuple[Task, ...]:
     """Read the tasks, a hundred a call. One that ECS lists and does not describe is told as unverified."""
     on = f"cluster {last_part(cluster)}"
-    running = _list(aws, cluster, on, "RUNNING")
+    running = list_tasks(aws, on, cluster=cluster, desiredStatus="RUNNING")
     # A task that is told to stop stands among the STOPPED while it still runs, and in both lists in between.
-    arns = list(dict.fromkeys([*running, *_list(aws, cluster, on, "STOPPED")]))
-    found: dict[str, Task] = {}
-    for start in range(0, len(arns), DESCRIBE_BATCH):
-        batch = arns[start : start + DESCRIBE_BATCH]
-        answer = aws.call("ecs", "DescribeTasks", f"tasks of {on}", cluster=cluster, tasks=batch)
-        for entry in answer.get("tasks") or ():
-            found[entry.get("taskArn", "")] = Task.parse(aws, entry, wanted)
+    arns = list(dict.fromkeys([*running, *list_tasks(aws, on, cluster=cluster, desiredStatus="STOPPED")]))
+    described = describe_tasks(aws, f"tasks of {on}", cluster, arns)
+    found = {entry.get("taskArn", ""): Task.parse(aws, entry, wanted) for entry in described}
     for arn in running:
         if arn not in found:
             unverified.add(f"task {last_part(arn)}: ECS lists it as running and does not describe it")
     return tuple(task for task in found.values() if task.last_status not in ("STOPPED", "DELETED"))
 
 
-def _list(aws: Aws, cluster: str, on: str, status: str) -> list[str]:
-    arns: list[str] = []
-    more: dict[str, str] = {}
-    while True:
-        answer = aws.call("ecs", "ListTasks", on, cluster=cluster, desiredStatus=status, **more)
-        arns.extend(answer.get("taskArns") or ())
-        if not answer.get("nextToken"):
-            return arns
-        more = {"nextToken": answer["nextToken"]}
-
-
 def protected_until(aws: Aws, cluster: str, tasks: Iterable[Task]) -> dict[str, float | None]:
     """Tasks that are protected from scale-in, by ARN, with when that ends. Good to know and no more."""
     arns = [task.arn for task in tasks if task.service]
     found: dict[str, float | None] = {}
-    for start in range(0, len(arns), DESCRIBE_BATCH):
-        batch = arns[start : start + DESCRIBE_BATCH]
+    for start in range(0, len(arns), TASKS_BATCH):
+        batch = arns[start : start + TASKS_BATCH]
         answer = aws.call_optional("ecs", "GetTaskProtection", "tasks", cluster=cluster, tasks=batch)
         for entry in (answer or {}).get("protectedTasks") or ():
             if entry.get("protectionEnabled"):

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import describe_service, epoch, last_part
+from .._ecs import describe_service, describe_tasks, epoch, last_part, list_tasks
 from .._errors import KeyturnError
-from .._rollout.observe import DESCRIBE_TASKS_BATCH
 from .._rollout.snapshot import Target, Task
 from .request import Request
 
@@ -124,27 +123,13 @@ def find(aws: Aws, request: Request) -> Deployed:
 def own_tasks(aws: Aws, cluster: str, target: Target) -> tuple[Ran, ...]:
     """Read the deployment's tasks, those that run first."""
     on = f"service {target.service} in cluster {target.cluster}"
-    arns = [arn for status in ("RUNNING", "STOPPED") for arn in _list_tasks(aws, on, cluster, target.service, status)]
-    found: list[Ran] = []
-    for start in range(0, len(arns), DESCRIBE_TASKS_BATCH):
-        batch = arns[start : start + DESCRIBE_TASKS_BATCH]
-        answer = aws.call("ecs", "DescribeTasks", on, cluster=cluster, tasks=batch)
-        found.extend(
-            Ran(Task.parse(entry), epoch(entry.get("createdAt")), epoch(entry.get("startedAt")))
-            for entry in answer.get("tasks") or ()
-        )
+    which = {"cluster": cluster, "serviceName": target.service}
+    arns = [arn for status in ("RUNNING", "STOPPED") for arn in list_tasks(aws, on, desiredStatus=status, **which)]
+    found = [
+        Ran(Task.parse(entry), epoch(entry.get("createdAt")), epoch(entry.get("startedAt")))
+        for entry in describe_tasks(aws, on, cluster, arns)
+    ]
     return tuple(ran for ran in found if target.owns(ran.task))
-
-
-def _list_tasks(aws: Aws, on: str, cluster: str, service: str, status: str) -> list[str]:
-    arns: list[str] = []
-    more: dict[str, str] = {}
-    while True:
-        answer = aws.call("ecs", "ListTasks", on, cluster=cluster, serviceName=service, desiredStatus=status, **more)
-        arns.extend(answer.get("taskArns") or ())
-        if not answer.get("nextToken"):
-            return arns
-        more = {"nextToken": answer["nextToken"]}
 
 
 def places(aws: Aws, task_definition: str, variable: str) -> tuple[tuple[Place, ...], tuple[NotScannable, ...]]:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 # The one Ansible function here: it reads an option's environment variable. The border is said in CONTRIBUTING.md.
-from ansible.module_utils.common.parameters import env_fallback  # noqa: TID251
+from ansible.module_utils.common.parameters import env_fallback
 
 from .._errors import KeyturnError
 from .._scrub import LOOKS_LIKE_A_KEY

@@ -21,7 +21,7 @@ from email.message import Message
 from typing import Any
 from urllib.parse import urlencode
 
-from ansible.module_utils.urls import Request  # noqa: TID251
+from ansible.module_utils.urls import Request
 
 from .connection import Connection
 

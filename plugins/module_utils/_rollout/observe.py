@@ -12,10 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .._aws import Aws
-from .._ecs import Deployment, Service, describe_service, epoch, last_part, same_task_definition
+from .._ecs import (
+    TASKS_BATCH,
+    Deployment,
+    Service,
+    describe_service,
+    describe_tasks,
+    epoch,
+    last_part,
+    list_tasks,
+    same_task_definition,
+)
 from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
 from .evidence import ContainerSpec, Deployed, learn_values
 from .judge import FINAL, still_counted, succeeded
@@ -33,7 +43,6 @@ STAGE_SECONDS = 30.0
 # While old tasks drain only they are looked at, but for the service after so many seconds: another deployment may
 # begin.
 DRAIN_SECONDS = 120.0
-DESCRIBE_TASKS_BATCH = 100
 DESCRIBE_RECORDS_BATCH = 20
 
 
@@ -167,7 +176,7 @@ class Observer:
         only = old and all(task.draining and task.last_status != NOT_DESCRIBED for task in old)
         if not only or not succeeded(last, target) or still_counted(last.service, target):
             return None
-        arns = [task.arn for task in old][:DESCRIBE_TASKS_BATCH]
+        arns = [task.arn for task in old][:TASKS_BATCH]
         now = self._ask("tasks", lambda: {task.id: task for task in self._described(arns)}, dict[str, Task]())
         left = tuple(now.get(task.id, task) for task in last.tasks)
         return left if any(task.live for task in now.values()) else None
@@ -303,8 +312,9 @@ class Observer:
     def _read_tasks(self) -> tuple[Task, ...]:
         on = f"service {last_part(self._service)} in cluster {last_part(self._cluster)}"
         # A task that is told to stop in between stands in both lists.
-        running = self._list_tasks(on, "RUNNING")
-        arns = list(dict.fromkeys([*running, *self._list_tasks(on, "STOPPED")]))
+        which = {"cluster": self._cluster, "serviceName": last_part(self._service)}
+        running = list_tasks(self._aws, on, desiredStatus="RUNNING", **which)
+        arns = list(dict.fromkeys([*running, *list_tasks(self._aws, on, desiredStatus="STOPPED", **which)]))
         tasks = self._described(arns)
         known = {task.arn for task in tasks}
         missing = [arn for arn in running if arn not in known]
@@ -312,31 +322,7 @@ class Observer:
 
     def _described(self, arns: list[str]) -> tuple[Task, ...]:
         on = f"tasks of service {last_part(self._service)} in cluster {last_part(self._cluster)}"
-        tasks: list[dict[str, Any]] = []
-        for start in range(0, len(arns), DESCRIBE_TASKS_BATCH):
-            batch = arns[start : start + DESCRIBE_TASKS_BATCH]
-            answer = self._aws.call("ecs", "DescribeTasks", on, cluster=self._cluster, tasks=batch)
-            tasks.extend(answer.get("tasks") or ())
-        return tuple(Task.parse(task) for task in tasks)
-
-    def _list_tasks(self, on: str, status: str) -> list[str]:
-        """ARNs by desired status. A task that is told to stop has STOPPED there while it still runs."""
-        arns: list[str] = []
-        more: dict[str, str] = {}
-        while True:
-            answer = self._aws.call(
-                "ecs",
-                "ListTasks",
-                on,
-                cluster=self._cluster,
-                serviceName=last_part(self._service),
-                desiredStatus=status,
-                **more,
-            )
-            arns.extend(answer.get("taskArns") or ())
-            if not answer.get("nextToken"):
-                return arns
-            more = {"nextToken": answer["nextToken"]}
+        return tuple(Task.parse(task) for task in describe_tasks(self._aws, on, self._cluster, arns))
 
     def definition(self, target: Target) -> Deployed | None:
         """The deployed revision, read once; None where it may not be read."""

@@ -17,6 +17,29 @@ from .._stores.reference import ENVIRONMENT, SECRETS_MANAGER, SSM
 
 KEEP = "keep"
 
+# Ansible's argument spec of what may be asked for, and its rules; plugins/doc_fragments/rotation.py documents it.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "cluster": {"type": "str", "required": True},
+    "service": {"type": "str", "required": True},
+    "variable": {"type": "str", "required": True},
+    "value": {"type": "str", "required": True, "no_log": True},
+    "value_pattern": {"type": "str"},
+    "containers": {"type": "list", "elements": "str"},
+    "if_missing": {"type": "str", "choices": ["fail", "add"], "default": "fail"},
+    "store": {"type": "str", "choices": ["keep", "environment", "secretsmanager", "ssm"], "default": "keep"},
+    "secret_id": {"type": "str", "no_log": False},
+    "secret_json_key": {"type": "str", "no_log": False},
+    "secret_kms_key_id": {"type": "str", "no_log": False},
+    "secret_tags": {"type": "dict", "no_log": False},
+    "pin_secret_version": {"type": "str", "choices": ["keep", "true", "false"], "default": "keep", "no_log": False},
+    "base_revision": {"type": "str", "choices": ["running", "latest"], "default": "running"},
+    "in_progress": {"type": "str", "choices": ["fail", "supersede"], "default": "fail"},
+    "force_new_deployment": {"type": "bool", "default": False},
+    "expected_fingerprint": {"type": "str"},
+    "tags": {"type": "dict", "default": {}},
+}
+RULES: dict[str, Any] = {"required_if": [("if_missing", "add", ["containers"])]}
+
 
 @dataclass(frozen=True)
 class Request:

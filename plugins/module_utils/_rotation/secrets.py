@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .._aws import Aws
-from .._ecs import Service, epoch
+from .._ecs import Service, describe_tasks, epoch, list_tasks
 from .._errors import AccessDeniedError
 from .._stores import store
 from .._stores.held import Held
 from .._stores.reference import Reference
 from .desired import Place
 
-TASKS_BATCH = 100
 # AWS gives milliseconds; what emulates it may give seconds.
 WHOLE_SECOND = 1.0
 
@@ -65,19 +64,10 @@ def over_at(since: float) -> float:
 
 
 def _made_at(aws: Aws, service: Service) -> list[float | None]:
-    """When each task that shall go on running was made."""
+    """When each task that shall go on running was made; None where ECS does not tell."""
     on = f"service {service.name} in cluster {service.cluster}"
-    arns: list[str] = []
-    more: dict[str, str] = {}
-    while True:
-        answer = aws.call("ecs", "ListTasks", on, cluster=service.cluster, serviceName=service.name, **more)
-        arns.extend(answer.get("taskArns") or ())
-        if not answer.get("nextToken"):
-            break
-        more = {"nextToken": answer["nextToken"]}
-    made = []
-    for start in range(0, len(arns), TASKS_BATCH):
-        batch = arns[start : start + TASKS_BATCH]
-        answer = aws.call("ecs", "DescribeTasks", on, cluster=service.cluster, tasks=batch)
-        made += [epoch(task.get("createdAt") or task.get("startedAt")) for task in answer.get("tasks") or ()]
-    return made
+    arns = list_tasks(aws, on, cluster=service.cluster, serviceName=service.name)
+    described = {task.get("taskArn"): task for task in describe_tasks(aws, on, service.cluster, arns)}
+    # What ECS lists and does not describe is not known to be young.
+    found = [described.get(arn, {}) for arn in arns]
+    return [epoch(task.get("createdAt") or task.get("startedAt")) for task in found]

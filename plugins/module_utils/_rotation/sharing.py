@@ -30,27 +30,35 @@ def shared_with(aws: Aws, service: Service, arns: Collection[str]) -> tuple[tupl
         why = "ListServices failed" if listed is None else f"it has more than {SERVICES_READ} services"
         return (), (f"Which other services of {on} read the same secret was not looked at: {why}.",)
     definitions: dict[str, list[str]] = {}
+    unseen: list[str] = []
     for start in range(0, len(others), DESCRIBE_SERVICES_BATCH):
         batch = others[start : start + DESCRIBE_SERVICES_BATCH]
         answer = aws.call_optional("ecs", "DescribeServices", on, cluster=service.cluster, services=batch)
-        for entry in (answer or {}).get("services") or ():
+        described = (answer or {}).get("services") or ()
+        unseen += [last_part(arn) for arn in batch if arn not in {entry.get("serviceArn") for entry in described}]
+        for entry in described:
             definitions.setdefault(entry.get("taskDefinition", ""), []).append(entry.get("serviceName", ""))
-    names = {_bare(arn) for arn in arns}
-    found = [
-        name for definition, services in definitions.items() if _refers(aws, definition, names) for name in services
-    ]
-    return tuple(sorted(found)), ()
+    names, found = {_bare(arn) for arn in arns}, []
+    for definition, services in definitions.items():
+        referred = _referred(aws, definition)
+        if referred is None:
+            unseen += services
+        elif referred & names:
+            found += services
+    why = f"Whether {', '.join(sorted(unseen))} read the same secret could not be looked at."
+    return tuple(sorted(found)), (why,) * bool(unseen)
 
 
-def _refers(aws: Aws, definition: str, names: Collection[str]) -> bool:
+def _referred(aws: Aws, definition: str) -> set[str] | None:
+    """The secrets and parameters that a revision refers to; None where it could not be read."""
+    if not definition:
+        return set()
     on = f"task definition {last_part(definition)}"
-    answer = aws.call_optional("ecs", "DescribeTaskDefinition", on, taskDefinition=definition) if definition else None
-    containers = (answer or {}).get("taskDefinition", {}).get("containerDefinitions") or ()
-    return any(
-        _bare(entry.get("valueFrom") or "") in names
-        for container in containers
-        for entry in container.get("secrets") or ()
-    )
+    answer = aws.call_optional("ecs", "DescribeTaskDefinition", on, taskDefinition=definition)
+    if answer is None:
+        return None
+    containers = answer["taskDefinition"].get("containerDefinitions") or ()
+    return {_bare(entry.get("valueFrom") or "") for box in containers for entry in box.get("secrets") or ()}
 
 
 def _bare(value_from: str) -> str:
