@@ -76,6 +76,7 @@ notes:
 seealso:
   - module: keyturn.ecs.ecs_env_rotate
   - module: keyturn.ecs.ecs_revision_purge
+  - module: keyturn.ecs.ecs_target_update
 """
 
 EXAMPLES = r"""
@@ -211,6 +212,11 @@ holders:
     target_id:
       description: Id of a rule's target; null for others.
       type: str
+    override:
+      description:
+        - Whether an override of the task, rule or schedule itself holds the value. M(keyturn.ecs.ecs_target_update) leaves
+          such a rule or schedule alone.
+      type: bool
   sample:
     - kind: schedule
       id: default/nightly-report
@@ -222,6 +228,7 @@ holders:
         pinned to elevareai-api:41; container app has it as OPENAI_API_KEY from the environment of elevareai-api:41
       group: default
       target_id:
+      override: false
 plaintext_revisions:
   description:
     - Revisions of the services' families, ACTIVE or INACTIVE, that hold a plain value of the variable and do not run,

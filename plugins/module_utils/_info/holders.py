@@ -28,6 +28,7 @@ class Holder:
     Attributes:
         group: event bus of a rule, group of a schedule.
         target_id: of a rule's target.
+        override: an override of the task, rule or schedule itself holds it.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Holder:
     evidence: str
     group: str | None = None
     target_id: str | None = None
+    override: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class Search:
                     evidence=f"{pinned} {name}{state}; {held}",
                     group=target.group,
                     target_id=target.target_id if target.kind == RULE else None,
+                    override=self._in(target.overrides),
                 )
 
     def _started(self, target: Target, revision: Revision | None, cluster: str) -> str:
@@ -156,8 +159,12 @@ class Search:
                     service=task.service,
                     task_definition=task.task_definition,
                     evidence=f"{state}{alone}, made {iso(task.created_at) or 'at an unknown time'}; {held}",
+                    override=self._in(task.overrides),
                 )
                 yield task, holder
+
+    def _in(self, override: Settings) -> bool:
+        return any(entry.fingerprint == self._fingerprint for entry in override.entries)
 
     def _evidence(self, revision: Revision | None, settings: Settings, who: str, when: When | None = None) -> str:
         """What shows that a task with these settings holds it; what cannot be told is kept as unverified."""
