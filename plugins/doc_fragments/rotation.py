@@ -114,4 +114,22 @@ options:
       - Tags for the new revision, beside those carried over. They alone are no reason for a new revision.
     type: dict
     default: {}
+  record:
+    description:
+      - Write the rotation down in tags of the new revision. C(keyturn:fingerprint) and C(keyturn:rotated-at) (in ISO
+        8601, UTC) are always among them. M(keyturn.ecs.ecs_env_info) tells by them since when a value is there.
+      - Characters that AWS does not allow in tags become C(_). What an earlier rotation wrote down is not carried over.
+        A revision has room for 50 tags; when they do not all fit, a warning names those that are left out.
+      - Where the containers read an unpinned secret, no revision is registered, and so none is tagged.
+    type: dict
+    suboptions:
+      reason:
+        description: Why the value is rotated, for C(keyturn:reason).
+        type: str
+      key_id:
+        description: Id (never the value) of the new key, for C(keyturn:key-id).
+        type: str
+      by:
+        description: Who rotates it, for C(keyturn:by).
+        type: str
 """

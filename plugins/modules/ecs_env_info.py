@@ -42,6 +42,15 @@ options:
     description:
       - Look for holders of the value with this fingerprint, as RV(variables) and M(keyturn.ecs.ecs_env_rotate) tell it.
     type: str
+  redacted_values:
+    description:
+      - Keys as their provider shows them, such as C(redacted_value) of M(keyturn.ecs.openai_api_key_info). Which of
+        them the value with O(fingerprint) looks like is told in RV(redacted_values). Given, if only as an empty list,
+        RV(key_id) is looked for in earlier revisions as well.
+      - Up to ten earlier revisions of each task definition, and up to ten versions of each secret, are read until one
+        holds the value.
+    type: list
+    elements: str
   plaintext_revisions:
     description:
       - Look at the other revisions of the services' task definitions, too, and list those that hold a plain value.
@@ -121,6 +130,19 @@ fingerprint:
   returned: success
   type: str
   sample: sha256:9f86d081884c
+key_id:
+  description:
+    - Id of the key with O(fingerprint), from the tag C(keyturn:key-id) of a revision whose tag C(keyturn:fingerprint)
+      is that fingerprint. Null where no such tag was seen.
+  returned: success
+  type: str
+  sample: key_abc
+redacted_values:
+  description: Those of O(redacted_values) that the value with O(fingerprint) looks like. Empty where it was not met.
+  returned: success
+  type: list
+  elements: str
+  sample: [sk-svc...9xQA]
 variables:
   description: One entry for each container that has the variable, in the revision that its service runs or moves to.
   returned: success
@@ -138,6 +160,11 @@ variables:
       type: str
     fingerprint:
       description: Of the value; null where it may not be read, with the reason in RV(unverified).
+      type: str
+    key_id:
+      description:
+        - Id of the key, from the revision's tag C(keyturn:key-id), where its tag C(keyturn:fingerprint) tells that it
+          is this value's. Null where it does not.
       type: str
     since:
       description:
@@ -168,6 +195,7 @@ variables:
       container: app
       store: environment
       fingerprint: sha256:9f86d081884c
+      key_id: key_abc
       since: "2026-08-20T09:30:00+00:00"
       age_days: 94.02
       task_definition: arn:aws:ecs:us-east-1:123456789012:task-definition/elevareai-api:42
@@ -214,8 +242,8 @@ holders:
       type: str
     override:
       description:
-        - Whether an override of the task, rule or schedule itself holds the value. M(keyturn.ecs.ecs_target_update) leaves
-          such a rule or schedule alone.
+        - Whether an override of the task, rule or schedule itself holds the value. M(keyturn.ecs.ecs_target_update)
+          leaves such a rule or schedule alone.
       type: bool
   sample:
     - kind: schedule
@@ -282,6 +310,7 @@ CAPABILITY = Capability(
         "services": {"type": "list", "elements": "str"},
         "variable": {"type": "str", "required": True},
         "fingerprint": {"type": "str"},
+        "redacted_values": {"type": "list", "elements": "str"},
         "plaintext_revisions": {"type": "bool", "default": False},
         "max_revisions": {"type": "int", "default": 100},
     },

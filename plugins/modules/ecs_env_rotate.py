@@ -51,6 +51,20 @@ EXAMPLES = r"""
   register: rotation
   no_log: true
 
+- name: Put a new key into the service, and write down why
+  keyturn.ecs.ecs_env_rotate:
+    cluster: elevareai-cluster
+    service: elevareai-api
+    region: us-east-1
+    variable: OPENAI_API_KEY
+    value: "{{ lookup('ansible.builtin.env', 'OPENAI_API_KEY') }}"
+    record:
+      key_id: key_def
+      reason: a laptop was lost
+      by: "{{ lookup('ansible.builtin.env', 'USER') }}"
+  register: rotation
+  no_log: true
+
 - name: Wait until it runs everywhere
   keyturn.ecs.ecs_rollout_wait:
     cluster: elevareai-cluster
@@ -192,6 +206,13 @@ previous_fingerprint:
   returned: once the service was read
   type: str
   sample: sha256:0a1b2c3d4e5f
+previous_key_id:
+  description:
+    - Id of the key with RV(previous_fingerprint), from the tag C(keyturn:key-id) of the revision that the rotation
+      started from, where its tag C(keyturn:fingerprint) tells that it is that value's. Null where it does not.
+  returned: once the service was read
+  type: str
+  sample: key_abc
 actions:
   description:
     - What was done, or in check mode would be, in order.

@@ -39,6 +39,7 @@ ROTATE_OPTIONS: dict[str, Any] = {
     "force_new_deployment": False,
     "expected_fingerprint": None,
     "tags": {},
+    "record": None,
 }
 
 Answer = tuple[int, dict[str, Any]] | Exception

@@ -106,7 +106,7 @@ class Lab:
         """`ecs_env_rotate` of the new value, unless the options say otherwise."""
         capability = dataclasses.replace(
             ecs_env_rotate.CAPABILITY,
-            run=lambda aws, given, check, _say: rotate_function(aws, given, check, pause=self._pause),
+            run=lambda aws, given, check, _say: rotate_function(aws, given, check, pause=self._pause, now=self.sim.now),
         )
         given = {"cluster": "c", "service": "s", "variable": VARIABLE, "value": NEW, **options}
         result = capability.answer(self.validated(capability, given), check_mode=check_mode, diff=diff)

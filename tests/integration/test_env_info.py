@@ -9,6 +9,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ def test_a_plain_value(lab: House) -> None:
             "container": "app",
             "store": "environment",
             "fingerprint": WAS,
+            "key_id": None,
             "since": result["variables"][0]["since"],
             "age_days": 40.0,
             "task_definition": made["task_definition"],
@@ -196,7 +198,6 @@ def test_the_tags_of_a_rotation_tell_since_when(lab: House, tagged_with: str | N
 
 
 def _iso(at: float) -> str:
-    from datetime import datetime, timezone
 
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -714,6 +715,68 @@ def test_a_hundred_services(lab: House) -> None:
     names = [call["operation"] for call in lab.calls()]
     # Services, definitions; EventBridge's buses, rules and schedules; tasks, and which of them are protected.
     assert len(names) == 111 + 1 + 1 + 1 + 2 + 1 + 1
+
+
+# Which key it is
+
+
+def test_a_rotation_writes_down_which_key_it_is(lab: House) -> None:
+    """The next one says which it replaced; a tag that tells of another value counts for nothing."""
+    lab.environment()
+    first = lab.rotate(record={"key_id": "key_2", "reason": "left", "by": "ann"})
+    assert first["previous_key_id"] is None
+    lab.sim.advance(900)
+    assert [one["key_id"] for one in lab.info()["variables"]] == ["key_2"]
+    tags = lab.tags("s:2")
+    assert tags == {
+        "keyturn:fingerprint": IS,
+        "keyturn:rotated-at": tags["keyturn:rotated-at"],
+        "keyturn:key-id": "key_2",
+        "keyturn:reason": "left",
+        "keyturn:by": "ann",
+    }
+    unchanged = lab.rotate(record={"key_id": "key_2", "reason": "again", "by": "bob"})
+    assert (unchanged["changed"], unchanged["previous_key_id"]) == (False, "key_2")
+    second = lab.rotate(value=THIRD, record={"key_id": "key_3"})
+    assert second["previous_key_id"] == "key_2"
+    lab.sim.advance(900)
+    found = lab.info(fingerprint=IS, redacted_values=[])
+    assert (found["key_id"], found["holders"]) == ("key_2", [])
+    assert lab.info(fingerprint=IS)["key_id"] is None
+    # A deployment by others carries the tags over to another value.
+    definition = lab.definition("s:3")
+    carried = [{"key": key, "value": value} for key, value in tags.items()]
+    lab.deploy(lab.register(containerDefinitions=with_value(definition, OLD), tags=carried))
+    assert [one["key_id"] for one in lab.info()["variables"]] == [None]
+    assert lab.rotate(record={}, in_progress="supersede")["previous_key_id"] is None
+
+
+REDACTED = [f"{OLD[:8]}...{OLD[-4:]}", f"{NEW[:8]}...{NEW[-4:]}"]
+
+
+def test_the_old_key_is_known_by_what_its_provider_shows(lab: House) -> None:
+    """In a revision that was replaced, in one that runs, and nowhere."""
+    lab.environment()
+    assert lab.info(fingerprint=WAS, redacted_values=REDACTED)["redacted_values"] == REDACTED[:1]
+    lab.deploy(lab.register(containerDefinitions=with_value(lab.definition("s:1"), NEW)))
+    lab.sim.advance(900)
+    result = lab.info(fingerprint=WAS, redacted_values=REDACTED)
+    assert (result["redacted_values"], result["holders"], result["clear"]) == (REDACTED[:1], [], True)
+    assert lab.info(fingerprint=OTHER, redacted_values=REDACTED)["redacted_values"] == []
+
+
+def test_the_old_key_is_known_by_an_earlier_version_of_a_secret(lab: House) -> None:
+    lab.reading(lab.secret())
+    lab.put(THIRD)
+    lab.put(NEW)
+    lab.ecs("UpdateService", cluster="c", service="s", forceNewDeployment=True)
+    lab.sim.advance(900)
+    result = lab.info(fingerprint=WAS, redacted_values=REDACTED)
+    assert (result["redacted_values"], result["clear"]) == (REDACTED[:1], True)
+    # Not being able to look for it is no doubt about holders.
+    lab.sim.fault("ListSecretVersionIds", "denied", times=None, service="secretsmanager")
+    result = lab.info(fingerprint=WAS, redacted_values=REDACTED)
+    assert (result["redacted_values"], result["clear"]) == ([], True)
 
 
 # Through both doors

@@ -16,6 +16,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._ecs import Service
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AccessDeniedError, AwsError
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from ansible_collections.keyturn.ecs.plugins.module_utils._info.identity import looks_like
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.info import info
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.revisions import (
     Entry,
@@ -37,6 +38,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._info.targets import R
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.tasks import live_tasks
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.times import days, from_iso, iso
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.unverified import Unverified
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.notes import FINGERPRINT, ROTATED_AT
 from fakes.network import OPTIONS, InTurn, Network, error
 
 Json = dict[str, Any]
@@ -126,14 +128,16 @@ def test_an_override_wins_over_a_plain_value_and_not_over_a_secret() -> None:
 @pytest.mark.parametrize(
     ("tagged", "to", "printed", "since"),
     [
-        (5.0, WAS, WAS, 5.0),
-        (5.0, "", WAS, 5.0),
-        (5.0, IS, WAS, 9.0),
+        ("1970-01-01T00:00:05Z", WAS, WAS, 5.0),
+        ("1970-01-01T00:00:05Z", "", WAS, 5.0),
+        ("1970-01-01T00:00:05Z", IS, WAS, 9.0),
         (None, WAS, WAS, 9.0),
+        ("yesterday", WAS, WAS, 9.0),
     ],
 )
-def test_since(tagged: float | None, to: str, printed: str, since: float) -> None:
-    assert Revision("r", "ACTIVE", Settings(), 9.0, None, tagged, to).since(printed) == since
+def test_since(tagged: str | None, to: str, printed: str, since: float) -> None:
+    tags = {name: text for name, text in ((ROTATED_AT, tagged), (FINGERPRINT, to)) if text}
+    assert Revision("r", "ACTIVE", Settings(), 9.0, None, tags).since(printed) == since
 
 
 @pytest.mark.parametrize(
@@ -340,5 +344,29 @@ def test_a_service_without_a_revision_has_no_variables() -> None:
     service = {"serviceName": "s", "serviceArn": "arn:aws:ecs:us-east-1:1:service/c/s", "status": "ACTIVE"}
     InTurn(aws, (200, {"services": [{**service, "taskSets": []}]}))
     asked = {"cluster": "c", "services": ["s"], "variable": VARIABLE, "fingerprint": None}
-    result = info(aws, {**asked, "plaintext_revisions": True, "max_revisions": 10})
+    result = info(aws, {**asked, "plaintext_revisions": True, "max_revisions": 10, "redacted_values": None})
     assert (result["variables"], result["plaintext_revisions"], result["unverified"]) == ([], [], [])
+
+
+# Which key it is
+
+
+@pytest.mark.parametrize(
+    ("value", "redacted", "alike"),
+    [
+        ("sk-svcacct-abc-9xQA", "sk-svc...9xQA", True),
+        ("sk-svcacct-abc-9xQA", "sk-svcacct-**********9xQA", True),
+        ("sk-svcacct-abc-9xQA", "\u2022\u2022\u2022\u20229xQA", True),
+        ("sk-svcacct-abc-9xQA", "sk-svc\u20269xQA", True),
+        ("sk-svcacct-abc-9xQA", "sk-svc...9xQB", False),
+        ("sk-svcacct-abc-9xQA", "sk-proj...9xQA", False),
+        ("sk-svcacct-abc-9xQA", "sk-svc...QA", False),
+        ("sk-svcacct-abc-9xQA", "sk-svc...", False),
+        ("sk-svcacct-abc-9xQA", "********", False),
+        ("sk-svcacct-abc-9xQA", "sk-svcacct-abc-9xQA", False),
+        ("sk-9xQA", "sk-9...9xQA", False),
+        ("a...b...9xQA", "a...b...9xQA", False),
+    ],
+)
+def test_whether_a_value_is_what_is_shown_redacted(value: str, redacted: str, alike: bool) -> None:
+    assert looks_like(value, redacted) is alike

@@ -27,10 +27,12 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.target impor
 from fakes.network import ROTATE_OPTIONS
 
 OLD, NEW, KEY = "sk-old-00000000", "sk-new-11111111", "OPENAI_API_KEY"
+NOW = 1_800_000_000.0
+NOTED = {"keyturn:fingerprint": fingerprint(KEY, NEW), "keyturn:rotated-at": "2027-01-15T08:00:00Z"}
 
 
 def request(**changes: Any) -> Request:
-    return Request.parse({**ROTATE_OPTIONS, "variable": KEY, "value": NEW, **changes})
+    return Request.parse({**ROTATE_OPTIONS, "variable": KEY, "value": NEW, **changes}, NOW)
 
 
 def container(name: str, value: str | None = OLD, **more: Any) -> dict[str, Any]:
@@ -295,3 +297,43 @@ def test_holds_asks_for_the_tags_too() -> None:
     desired = Desired(fields=BASE.fields, tags={"team": "core", "x": "1"}, differs=True)
     assert not holds(BASE, desired)
     assert holds(dataclasses.replace(BASE, tags={"team": "core", "x": "1", "y": "2"}), desired)
+
+
+# What is written down
+
+
+def test_what_is_written_down_in_tags() -> None:
+    """It replaces what an earlier rotation wrote down, and nothing else."""
+    stale = {"keyturn:key-id": "key_old", "keyturn:reason": "old", "keyturn:by": "x", "keyturn:other": "kept"}
+    base = dataclasses.replace(definition(container("a")), tags={"team": "core", **stale})
+    record = {"reason": "left: {ann} & co, quarterly", "key_id": "key_new", "by": ""}
+    kept = {"team": "core", "keyturn:other": "kept"}
+    assert fold(base, request(record=record)).tags == {
+        **kept,
+        **NOTED,
+        "keyturn:key-id": "key_new",
+        "keyturn:reason": "left: _ann_ _ co_ quarterly",
+    }
+    assert fold(base, request(record={})).tags == {**kept, **NOTED}
+    assert fold(base, request()).tags == kept
+    assert len(fold(base, request(record={"reason": "x" * 300})).tags["keyturn:reason"]) == 256
+
+
+def test_a_record_is_no_reason_to_fail() -> None:
+    """A revision takes 50 tags: what there is no room for is left out, the last first, and told."""
+    many = {f"t{number}": "x" for number in range(47)}
+    base = dataclasses.replace(definition(container("a")), tags=many)
+    asked = request(record={"reason": "r", "key_id": "k", "by": "b"})
+    assert fold(base, asked).tags == {**many, **NOTED, "keyturn:key-id": "k"}
+    assert plan(base, asked).warnings == (
+        "The revision has 50 tags, and ECS takes no more: keyturn:reason, keyturn:by are left out.",
+    )
+
+
+def test_a_revision_of_an_interrupted_run_is_found_by_another_person_at_another_time() -> None:
+    base = definition(container("a"))
+    left = fold(base, request(record={"reason": "r", "key_id": "k", "by": "ann"}))
+    tags = {**left.tags, "keyturn:rotated-at": "2026-01-01T00:00:00Z"}
+    newer = dataclasses.replace(definition(revision=43), fields=left.fields, tags=tags)
+    assert holds(newer, fold(base, request(record={"reason": "r", "key_id": "k", "by": "bob"})))
+    assert not holds(newer, fold(base, request(record={"reason": "r", "key_id": "other"})))

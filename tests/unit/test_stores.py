@@ -114,7 +114,7 @@ def test_what_is_no_object_has_no_keys(text: str) -> None:
 
 
 def request(**changes: Any) -> Request:
-    return Request.parse({**ROTATE_OPTIONS, "variable": KEY, "value": NEW, **changes})
+    return Request.parse({**ROTATE_OPTIONS, "variable": KEY, "value": NEW, **changes}, 0.0)
 
 
 def held(text: str = OLD, value_from: str = ARN, value: str | None = None, **more: Any) -> Held:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from .._aws import Aws
 from .._ecs import family_of, last_part
 from .._stores.reference import ENVIRONMENT, SECRETS_MANAGER, SSM
 from .holders import Holder, Search, with_protection
+from .identity import Identity
 from .request import Request
 from .revisions import ACTIVE, INACTIVE, Entry, Revision, Revisions, Wanted, list_revisions
 from .secrets import Sources
@@ -23,6 +25,9 @@ from .targets import rules, schedules
 from .tasks import Task, live_tasks, protected_until
 from .times import days, iso
 from .unverified import Unverified
+
+# A value that was replaced is a revision or version or two back; there may be hundreds.
+EARLIER_READ = 10
 
 
 def info(aws: Aws, options: Mapping[str, Any], now: Callable[[], float] = time.time) -> dict[str, Any]:
@@ -46,11 +51,14 @@ def info(aws: Aws, options: Mapping[str, Any], now: Callable[[], float] = time.t
     variables = [entry for one in chosen for entry in look.variables(one)]
     old = look.plaintext_revisions(chosen)
     holders = look.holders(placed)
+    identity = look.identify(chosen, variables)
     return {
         "changed": False,
         "cluster": last_part(request.cluster),
         "variable": request.variable,
         "fingerprint": request.fingerprint,
+        "key_id": identity.key_id,
+        "redacted_values": list(identity.alike),
         "variables": variables,
         "holders": [asdict(one) for one in holders],
         "plaintext_revisions": old,
@@ -79,15 +87,15 @@ class _Look:
     def __init__(
         self, aws: Aws, request: Request, placed: Iterable[Placed], unverified: Unverified, *, now: float
     ) -> None:
-        wanted = Wanted(request.variable, request.fingerprint)
-        account = next((one.service.arn.split(":")[4] for one in placed if one.service.arn.count(":") >= 5), "")
+        wanted = Wanted(request.variable, request.fingerprint, Identity(request.redacted_values))
+        self._account = next((one.service.arn.split(":")[4] for one in placed if one.service.arn.count(":") >= 5), "")
         self._aws = aws
         self._request = request
         self._wanted = wanted
         self._unverified = unverified
         self._now = now
         self._revisions = Revisions(aws, wanted, unverified)
-        self._sources = Sources(aws, request.variable, account, unverified)
+        self._sources = Sources(aws, wanted, self._account, unverified)
 
     def variables(self, one: Placed) -> Iterator[dict[str, Any]]:
         """An entry for each container of a service that has the variable."""
@@ -107,13 +115,15 @@ class _Look:
     def _variable(self, one: Placed, revision: Revision, entry: Entry) -> dict[str, Any]:
         source = self._sources.now(entry.value_from) if entry.value_from is not None else None
         since = source.since if source else None
+        printed = source.fingerprint if source else entry.fingerprint
         if entry.value_from is None:
             since = revision.since(entry.fingerprint)
         return {
             "service": one.service.name,
             "container": entry.container,
             "store": _store(entry),
-            "fingerprint": source.fingerprint if source else entry.fingerprint,
+            "fingerprint": printed,
+            "key_id": revision.key_id(printed),
             "since": iso(since),
             "age_days": None if since is None else days(since, self._now),
             "task_definition": revision.arn,
@@ -139,6 +149,27 @@ class _Look:
         holding = list(search.tasks(tasks, cluster))
         protected = protected_until(self._aws, request.cluster, (task for task, _holder in holding))
         return [*found, *with_protection(holding, protected)]
+
+    def identify(self, placed: Iterable[Placed], variables: Iterable[Mapping[str, Any]]) -> Identity:
+        """Find out which key the searched value is; for that, earlier revisions and versions of secrets are read.
+
+        What of them cannot be read is no holder, so it is nothing that is left unverified.
+        """
+        identity, ignored = self._wanted.identity, Unverified()
+        revisions = Revisions(self._aws, self._wanted, ignored)
+        nothing: tuple[tuple[str, ...], bool] = ((), False)
+        for family in dict.fromkeys(family_of(one.running) for one in placed if one.running):
+            read = functools.partial(list_revisions, self._aws, family, EARLIER_READ)
+            for arn in ignored.ask("revisions", read, nothing)[0] if identity.searched else ():
+                if identity.searched:
+                    revisions.get(arn)
+        sources = Sources(self._aws, self._wanted, self._account, ignored)
+        for value_from in dict.fromkeys(one["value_from"] for one in variables if one["value_from"]):
+            versions = sources.versions(value_from).versions if identity.searched else ()
+            for version in reversed(versions[-EARLIER_READ:]):
+                if identity.searched:
+                    sources.read_by(value_from, version.id)
+        return identity
 
     def plaintext_revisions(self, placed: Iterable[Placed]) -> list[dict[str, Any]]:
         """Revisions that do not run and hold a plain value."""

@@ -22,6 +22,7 @@ class Request:
     Attributes:
         services: names; empty for all of the cluster.
         fingerprint: the value whose holders are looked for; None for nobody.
+        redacted_values: keys as their provider shows them, to tell which one the value is; None where nobody asks.
         max_revisions: how many old revisions of a family are read; None for none.
     """
 
@@ -29,6 +30,7 @@ class Request:
     services: tuple[str, ...]
     variable: str
     fingerprint: str | None
+    redacted_values: tuple[str, ...] | None
     max_revisions: int | None
 
     @classmethod
@@ -46,6 +48,8 @@ class Request:
             raise KeyturnError(
                 "fingerprint is not a fingerprint: give sha256: and twelve hex digits, as previous results show them."
             )
+        if options["redacted_values"] is not None and not wanted:
+            raise KeyturnError("redacted_values needs fingerprint: it tells which value is compared with them.")
         if options["max_revisions"] < 1:
             raise KeyturnError("max_revisions must be 1 or more: it limits how many revisions of a family are read.")
         return cls(
@@ -53,5 +57,6 @@ class Request:
             services=tuple(dict.fromkeys(last_part(name) for name in options["services"] or ())),
             variable=options["variable"],
             fingerprint=wanted,
+            redacted_values=None if options["redacted_values"] is None else tuple(options["redacted_values"]),
             max_revisions=options["max_revisions"] if options["plaintext_revisions"] else None,
         )

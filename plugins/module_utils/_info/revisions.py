@@ -10,18 +10,19 @@ Follows https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._aws import Aws
 from .._ecs import epoch, family_of, last_part, revision_number
 from .._errors import AwsError
 from .._fingerprint import fingerprint
+from .._rotation.notes import FINGERPRINT, ROTATED_AT, key_id_of
+from .identity import Identity
 from .times import from_iso
 from .unverified import Unverified
 
 ACTIVE, INACTIVE, DELETING = "ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"
-ROTATED_AT, ROTATED_TO = "keyturn:rotated-at", "keyturn:fingerprint"
 # API_DeregisterTaskDefinition: for so long new tasks may still start from an INACTIVE revision.
 INACTIVE_SECONDS = 600.0
 LIST_PAGE = 100
@@ -73,8 +74,7 @@ class Revision:
     settings: Settings
     registered_at: float | None = None
     deregistered_at: float | None = None
-    rotated_at: float | None = None
-    rotated_to: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def since(self, printed: str | None) -> float | None:
         """When a plain value with this fingerprint came there.
@@ -82,8 +82,13 @@ class Revision:
         The tag of the rotation says so, unless the value is another than the rotation's; it is carried over to later
         revisions. Without it, the revision's own time.
         """
-        tagged = self.rotated_at is not None and self.rotated_to in ("", printed)
-        return self.rotated_at if tagged else self.registered_at
+        rotated_at = from_iso(self.tags.get(ROTATED_AT, ""))
+        tagged = rotated_at is not None and self.tags.get(FINGERPRINT, "") in ("", printed)
+        return rotated_at if tagged else self.registered_at
+
+    def key_id(self, printed: str | None) -> str | None:
+        """The id of the key with this fingerprint, where a rotation wrote it down."""
+        return key_id_of(self.tags, printed)
 
     def plain(self, variable: str) -> tuple[str, ...]:
         """Fingerprints of the variable's plain values, each once."""
@@ -100,10 +105,18 @@ class Revision:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The variable, and the fingerprint of the value that is searched, if any."""
+    """The variable, the fingerprint of the value that is searched, if any, and what is known of its key."""
 
     variable: str
     fingerprint: str | None = None
+    identity: Identity = field(default_factory=Identity)
+
+    def print(self, value: str) -> str:
+        """A value's fingerprint."""
+        printed = fingerprint(self.variable, value)
+        if printed == self.fingerprint:
+            self.identity.see(value)
+        return printed
 
 
 def settings_of(aws: Aws, containers: Iterable[Mapping[str, Any]], wanted: Wanted) -> Settings:
@@ -128,7 +141,7 @@ def _telling(plain: Mapping[str, str], wanted: Wanted) -> Iterator[tuple[str, st
     """The variable's own entry, and those that hold the searched value under another name."""
     for variable, value in plain.items():
         if variable == wanted.variable or wanted.fingerprint is not None:
-            printed = fingerprint(wanted.variable, value)
+            printed = wanted.print(value)
             if variable == wanted.variable or printed == wanted.fingerprint:
                 yield variable, printed
 
@@ -139,14 +152,14 @@ def read_revision(aws: Aws, name: str, wanted: Wanted) -> Revision:
     answer = aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=name, include=["TAGS"])
     raw = answer["taskDefinition"]
     tags = {tag.get("key", ""): tag.get("value") or "" for tag in answer.get("tags") or ()}
+    wanted.identity.note(tags, wanted.fingerprint)
     return Revision(
         arn=raw.get("taskDefinitionArn", ""),
         status=raw.get("status", ""),
         settings=settings_of(aws, raw.get("containerDefinitions") or (), wanted),
         registered_at=epoch(raw.get("registeredAt")),
         deregistered_at=epoch(raw.get("deregisteredAt")),
-        rotated_at=from_iso(tags.get(ROTATED_AT, "")),
-        rotated_to=tags.get(ROTATED_TO, ""),
+        tags=tags,
     )
 
 

@@ -20,9 +20,9 @@ from typing import Any
 from .._aws import Aws
 from .._ecs import epoch
 from .._errors import AwsError, KeyturnError
-from .._fingerprint import fingerprint
 from .._stores import json_text
 from .._stores.reference import CURRENT, SECRETS_MANAGER, SSM, Reference, parameter_names
+from .revisions import Wanted
 from .unverified import Unverified
 
 # Since when a pinned reference reads its version.
@@ -118,9 +118,9 @@ class Sources:
         account: of the services; a parameter of another one is asked for by its ARN.
     """
 
-    def __init__(self, aws: Aws, variable: str, account: str, unverified: Unverified) -> None:
+    def __init__(self, aws: Aws, wanted: Wanted, account: str, unverified: Unverified) -> None:
         self._aws = aws
-        self._variable = variable
+        self._wanted = wanted
         self._account = account
         self._unverified = unverified
         self._sources: dict[str, Source | None] = {}
@@ -252,7 +252,7 @@ class Sources:
             self._unverified.add(f"{name}: it holds binary data, and ECS injects text")
             return None
         if not reference.json_key:
-            return fingerprint(self._variable, text)
+            return self._wanted.print(text)
         try:
             value = json_text.get(text, reference.json_key)
         except ValueError:
@@ -260,7 +260,7 @@ class Sources:
         if value is None:
             self._unverified.add(f"{name}: it is no JSON object with the key {reference.json_key}")
             return None
-        return fingerprint(self._variable, value)
+        return self._wanted.print(value)
 
     def _answer(self, reference: Reference, version: str) -> dict[str, Any]:
         """AWS's answer with the content of a version; each is asked for once."""

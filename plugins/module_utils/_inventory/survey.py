@@ -252,7 +252,7 @@ class _Place:
             since = revision.since(entry.fingerprint)
             return Value(entry.container, ENVIRONMENT, entry.fingerprint, since, None)
         if self._sources is None:
-            self._sources = Sources(self._aws, self._request.variable, account, self._unread)
+            self._sources = Sources(self._aws, self._wanted, account, self._unread)
         source = self._sources.now(entry.value_from)
         store = SECRETS_MANAGER if ":secretsmanager:" in entry.value_from else SSM
         printed, since = (source.fingerprint, source.since) if source else (None, None)

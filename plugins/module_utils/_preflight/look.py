@@ -9,6 +9,7 @@ Follows https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeSe
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -93,11 +94,11 @@ def look(aws: Aws, options: Mapping[str, Any], findings: Findings) -> Seen:
 
 def _request(options: Mapping[str, Any], findings: Findings) -> Request | None:
     """Parse the options. With a value that cannot be used, a stand-in lets the other checks go on."""
-    request = findings.attempt("options", lambda: Request.parse(options))
+    request = findings.attempt("options", lambda: Request.parse(options, time.time()))
     if request is None and options["variable"]:
         value = options["value"].strip() or "-"
         stand_in = {**options, "value": value, "value_pattern": None}
-        request = findings.attempt("options", lambda: Request.parse(stand_in))
+        request = findings.attempt("options", lambda: Request.parse(stand_in, time.time()))
     return request
 
 

@@ -63,7 +63,7 @@ def _of_revision(aws: Aws, seen: Seen, current: Current, request: Request, scope
     known = {
         "family": base.family,
         "roles": tuple(_roles(base.fields, scope)),
-        "tagged": bool(base.tags or request.tags),
+        "tagged": bool(base.tags or request.tags or request.notes),
     }
     if seen.target:
         return {**known, "stored": tuple(_stored(aws, seen, seen.target))}

@@ -16,6 +16,7 @@ from .._fingerprint import fingerprint
 from .._stores.held import Held
 from .._stores.reference import ENVIRONMENT, Reference
 from .current import Definition
+from .notes import tagged
 from .request import Request
 
 
@@ -43,7 +44,7 @@ class Desired:
 
     Attributes:
         fields: what RegisterTaskDefinition shall be given, without tags.
-        tags: the base's tags and the operator's over them.
+        tags: the base's tags, the operator's over them, and what the rotation writes down.
         differs: the base is another.
     """
 
@@ -90,7 +91,7 @@ def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | 
         else:
             _put(container, "secrets", {"name": request.variable, "valueFrom": value_from})
             _drop(container, "environment", request.variable)
-    return Desired(fields, {**base.tags, **request.tags}, differs=fields != base.fields)
+    return Desired(fields, tagged(base.tags, request.tags, request.notes), differs=fields != base.fields)
 
 
 def _put(container: dict[str, Any], member: str, entry: dict[str, str]) -> None:

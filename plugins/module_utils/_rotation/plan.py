@@ -16,6 +16,7 @@ from .._fingerprint import fingerprint
 from .._stores.held import Write
 from .current import Current, Definition
 from .desired import Desired
+from .notes import lasting
 from .request import Request
 from .target import Target
 
@@ -97,6 +98,7 @@ def make_plan(
             *_unknown_fields(base, register),
             *_newer_base(current, newer, revision),
             *_several_values(target, request),
+            *_left_out(desired, register, request),
         ),
     )
 
@@ -107,8 +109,9 @@ def _holds_it(target: Target, request: Request) -> bool:
 
 
 def holds(revision: Definition, desired: Desired) -> bool:
-    """Tell whether a revision is what shall be: the same fields, and at least the tags."""
-    return normal(revision.fields) == normal(desired.fields) and desired.tags.items() <= revision.tags.items()
+    """Tell whether a revision is what shall be: the same fields, and at least the tags that tell revisions apart."""
+    tags = lasting(desired.tags)
+    return normal(revision.fields) == normal(desired.fields) and tags.items() <= revision.tags.items()
 
 
 def normal(data: Any) -> Any:
@@ -164,6 +167,13 @@ def _newer_base(current: Current, newer: tuple[Definition, ...], chosen: Definit
 def _of_secrets(target: Target) -> list[str]:
     texts = [text for one in target.destinations if one.held for text in one.held.warnings]
     return list(dict.fromkeys(texts))
+
+
+def _left_out(desired: Desired, register: bool, request: Request) -> list[str]:
+    missing = [name for name in request.notes if name not in desired.tags]
+    if not register or not missing:
+        return []
+    return [f"The revision has {len(desired.tags)} tags, and ECS takes no more: {', '.join(missing)} are left out."]
 
 
 def _several_values(target: Target, request: Request) -> list[str]:

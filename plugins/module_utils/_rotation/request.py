@@ -14,6 +14,7 @@ from typing import Any
 from .._errors import KeyturnError
 from .._fingerprint import fingerprint
 from .._stores.reference import ENVIRONMENT, SECRETS_MANAGER, SSM
+from .notes import notes
 
 KEEP = "keep"
 
@@ -37,13 +38,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "force_new_deployment": {"type": "bool", "default": False},
     "expected_fingerprint": {"type": "str"},
     "tags": {"type": "dict", "default": {}},
+    "record": {
+        "type": "dict",
+        "options": {
+            "reason": {"type": "str"},
+            "key_id": {"type": "str", "no_log": False},
+            "by": {"type": "str"},
+        },
+    },
 }
 RULES: dict[str, Any] = {"required_if": [("if_missing", "add", ["containers"])]}
 
 
 @dataclass(frozen=True)
 class Request:
-    """The options of ``ecs_env_rotate``, as documented there."""
+    """The options of ``ecs_env_rotate``, as documented there.
+
+    Attributes:
+        notes: what the rotation writes down in tags; nothing without ``record``.
+    """
 
     cluster: str
     service: str
@@ -62,6 +75,7 @@ class Request:
     force_new_deployment: bool
     expected_fingerprint: str | None
     tags: Mapping[str, str]
+    notes: Mapping[str, str]
 
     @property
     def fingerprint(self) -> str:
@@ -69,8 +83,11 @@ class Request:
         return fingerprint(self.variable, self.value)
 
     @classmethod
-    def parse(cls, options: Mapping[str, Any]) -> Request:
+    def parse(cls, options: Mapping[str, Any], now: float) -> Request:
         """Check the module's options and make a request of them.
+
+        Args:
+            now: epoch seconds.
 
         Raises:
             KeyturnError: names the option and what to do; never holds the value.
@@ -111,7 +128,14 @@ class Request:
             force_new_deployment=bool(options["force_new_deployment"]),
             expected_fingerprint=expected,
             tags=tags,
+            notes=_notes(options, now),
         )
+
+
+def _notes(options: Mapping[str, Any], now: float) -> dict[str, str]:
+    if options["record"] is None:
+        return {}
+    return notes(options["record"], fingerprint(options["variable"], options["value"]), now)
 
 
 def _check_store(options: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from .._stores.reference import SSM
 from .apply import Outcome, Running, apply, running
 from .current import Current, read_current, read_newer
 from .desired import check_expected, find, fold
+from .notes import key_id_of
 from .plan import Plan, make_plan
 from .request import Request
 from .secrets import outdated, read_held
@@ -29,7 +30,11 @@ from .target import Target, decide, wanted_reference
 
 
 def rotate(
-    aws: Aws, options: Mapping[str, Any], check_mode: bool, pause: Callable[[float], None] = time.sleep
+    aws: Aws,
+    options: Mapping[str, Any],
+    check_mode: bool,
+    pause: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.time,
 ) -> dict[str, Any]:
     """Give a service a new value for one environment variable.
 
@@ -37,6 +42,7 @@ def rotate(
         options: the validated options of ``ecs_env_rotate``.
         check_mode: plan only; the result has the same keys.
         pause: waits so many seconds.
+        now: epoch seconds.
 
     Returns:
         The result as the module's RETURN documents it.
@@ -45,7 +51,7 @@ def rotate(
         KeyturnError: with ``changed`` and ``actions`` as far as the work went.
     """
     aws.scrub.add(options["value"])
-    request = Request.parse(options)
+    request = Request.parse(options, now())
     current = read_current(aws, request)
     target = aim(aws, current, request)
     desired = fold(current.base, target.places, target.value_froms, request)
@@ -119,6 +125,7 @@ def _result(
     current: Current, plan: Plan, outcome: Outcome, request: Request, shared: tuple[str, ...]
 ) -> dict[str, Any]:
     service, destinations = current.service, outcome.target.destinations
+    previous = _previous_fingerprint(outcome.target, request)
     return {
         "changed": bool(plan.actions),
         "cluster": service.cluster or last_part(request.cluster),
@@ -131,7 +138,8 @@ def _result(
         "deployment_id": outcome.runs.deployment_id,
         "service_deployment_arn": outcome.runs.service_deployment_arn,
         "fingerprint": request.fingerprint,
-        "previous_fingerprint": _previous_fingerprint(outcome.target, request),
+        "previous_fingerprint": previous,
+        "previous_key_id": key_id_of(current.base.tags, previous),
         "secrets": _secrets(plan, outcome),
         "shared_with": list(shared),
         "actions": plan.actions,

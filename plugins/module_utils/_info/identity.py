@@ -1,0 +1,55 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which key the searched value is: by what a rotation wrote down, or by what the provider shows of it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from .._rotation.notes import key_id_of
+
+# A provider shows a key as sk-svc...9xQA, or with asterisks or bullets.
+_CUT = re.compile(r"[.*\u2026\u2022]{2,}|[\u2026\u2022]")
+# Fewer characters than these behind the cut would fit by accident.
+LEAST_SUFFIX = 3
+
+
+def looks_like(value: str, redacted: str) -> bool:
+    """Tell whether a value may be what is shown redacted: it begins and ends alike, and is longer."""
+    parts = _CUT.split(redacted)
+    if len(parts) != 2 or len(parts[1]) < LEAST_SUFFIX:
+        return False
+    return len(value) > len(parts[0]) + len(parts[1]) and value.startswith(parts[0]) and value.endswith(parts[1])
+
+
+class Identity:
+    """What was found out about the searched value; of the value itself nothing is kept.
+
+    Args:
+        redacted: keys as their provider shows them; None where nobody asks.
+
+    Attributes:
+        key_id: id of the key, as a rotation wrote it down.
+        alike: those of ``redacted`` that look like the value.
+    """
+
+    def __init__(self, redacted: Sequence[str] | None = None) -> None:
+        self._redacted = redacted
+        self.key_id: str | None = None
+        self.alike: tuple[str, ...] = ()
+
+    @property
+    def searched(self) -> bool:
+        """Somebody asks, and nothing was found yet."""
+        return self._redacted is not None and not self.key_id and not self.alike
+
+    def see(self, value: str) -> None:
+        """Look at the searched value."""
+        self.alike = tuple(dict.fromkeys(one for one in self._redacted or () if looks_like(value, one)))
+
+    def note(self, tags: Mapping[str, str], printed: str | None) -> None:
+        """Look at the tags of a revision."""
+        self.key_id = self.key_id or key_id_of(tags, printed)
