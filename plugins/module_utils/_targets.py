@@ -35,11 +35,13 @@ class Place:
     """Which target: a rule's, by its id, or a schedule's.
 
     Attributes:
+        arn: of the rule or schedule, where it was given.
         group: the rule's event bus, or the schedule's group.
         overridden: an override of the target holds the value, so that no revision takes it away.
     """
 
     kind: str
+    arn: str | None
     name: str
     group: str
     target_id: str
@@ -62,6 +64,7 @@ class Place:
         group = str(entry["group"])
         return cls(
             kind=entry["kind"],
+            arn=entry.get("arn") or None,
             name=str(entry["id"]).removeprefix(f"{group}/"),
             group=group,
             target_id=str(entry.get("target_id") or ""),
@@ -262,6 +265,7 @@ def _result(moves: Iterable[Move], done: list[Move]) -> dict[str, Any]:
             {
                 "kind": one.place.kind,
                 "id": f"{one.place.group}/{one.place.name}",
+                "arn": one.place.arn,
                 "group": one.place.group,
                 "target_id": one.place.target_id or None,
                 "previous_task_definition": one.before,

@@ -82,6 +82,9 @@ targets:
     id:
       description: C(BUS/RULE) or C(GROUP/SCHEDULE).
       type: str
+    arn:
+      description: ARN of the rule or schedule, where O(targets) has it.
+      type: str
     group:
       description: Event bus of the rule, group of the schedule.
       type: str
@@ -103,6 +106,7 @@ targets:
   sample:
     - kind: schedule
       id: default/nightly-report
+      arn: arn:aws:scheduler:us-east-1:123456789012:schedule/default/nightly-report
       group: default
       target_id: null
       previous_task_definition: arn:aws:ecs:us-east-1:123456789012:task-definition/elevareai-api:41

@@ -13,6 +13,7 @@ description:
   - With O(project_id) lists the project's keys through OpenAI's Administration API, all pages. A key's value is never
     among what OpenAI shows.
   - With O(value) asks the provider whether that key is accepted, by listing models with it. That costs nothing.
+  - With both, tells the id of the key as well.
   - A key that is refused is no failure, but RV(valid=false). Whatever says nothing about the key (no network, a
     timeout, trouble at the provider, a proxy's login page) fails, each with a message of its own.
 author:
@@ -114,6 +115,12 @@ valid:
   returned: with O(value)
   type: bool
   sample: true
+key_id:
+  description:
+    - Id of the one key of the project that begins and ends as O(value) does. Null where none does, or several do.
+  returned: with O(project_id) and O(value)
+  type: str
+  sample: key_abc
 verdict:
   description:
     - Why, in one word.
@@ -145,7 +152,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.api import Api
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.connection import CONNECTION_SPEC
-from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import list_keys
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import id_of, list_keys
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.verdict import check
 
 ARGUMENT_SPEC = {
@@ -160,7 +167,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     api = Api.of(module.params, admin=project_id is not None)
     result: dict[str, Any] = {"changed": False}
     if project_id is not None:
-        result["keys"] = [key.shown for key in list_keys(api, project_id)]
+        keys = list_keys(api, project_id)
+        result["keys"] = [key.shown for key in keys]
+    if project_id is not None and value is not None:
+        result["key_id"] = id_of(value, keys)
     if value is not None:
         try:
             result.update(check(api, value))

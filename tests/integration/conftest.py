@@ -53,6 +53,7 @@ def play(aws: Simulator, collections_path: str, tmp_path: Path) -> Play:
         value: str | None = NEW_VALUE,
         playbook: str = "keyturn.ecs.rotate",
         admin_key: str | None = None,
+        openai: str = "http://127.0.0.1:9/v1",
         **extra: Any,
     ) -> Run:
         chosen = hosts if hosts is not None else {name: {} for name in ENVIRONMENTS}
@@ -69,7 +70,7 @@ def play(aws: Simulator, collections_path: str, tmp_path: Path) -> Play:
             "ANSIBLE_FORKS": "10",
             "ANSIBLE_NOCOLOR": "1",
             # Nobody answers there: a run that is not told otherwise goes on, and says so.
-            "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+            "OPENAI_BASE_URL": openai,
             **({"OPENAI_ADMIN_KEY": admin_key} if admin_key is not None else {}),
             **({"OPENAI_API_KEY": value} if value is not None else {}),
         }

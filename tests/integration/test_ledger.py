@@ -1,6 +1,6 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""`ledger` in a real playbook, through both doors, to a file and to a bucket; and by two processes at once.
+"""`ledger` and `ledger_info` in real playbooks, both doors, a file and a bucket; and two processes at once.
 
 What the functions behind it do is in tests/unit/test_ledger.py.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.keyturn.ecs.plugins.modules import ledger
+from ansible_collections.keyturn.ecs.plugins.modules import ledger, ledger_info
 from benchmark.ledger import BUCKET, client, connection, s3_server
 from integration.support import FOLDER, Json, Playbook
 from simulator import Simulator
@@ -48,6 +48,13 @@ CASES = {
     "nowhere": Case([FIRST], says="", options={"path": "{{ nowhere }}"}),
     "no_dict": Case(["x"], says="entries"),  # type: ignore[list-item]
 }
+READ: dict[str, Json] = {
+    "all": {},
+    "some": {"where": {"service": "elevareai-api", "id": "ecs-svc/2"}},
+    "none": {"where": {"service": None}},
+    "absent": {"path": "{{ absent }}"},
+    "gone": {"path": "{{ lost }}"},
+}
 NOWHERE = {"file": "there is no folder", "bucket": "s3:GetObject on s3://nobody/x.jsonl failed: NoSuchBucket"}
 
 
@@ -76,10 +83,21 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
              "ignore_errors": True, **case.keywords}
             for name, case in CASES.items()
         ]  # fmt: skip
-        pairs = ", ".join(f"'{name}': {name}" for name in CASES)
+        tasks.extend(
+            {"name": name, f"{MODULE}_info": {**options, **given}, "register": f"r_{name}", "ignore_errors": True}
+            for name, given in READ.items()
+        )
+        pairs = ", ".join(f"'{name}': {name}" for name in [*CASES, *(f"r_{name}" for name in READ)])
         record = {"dest": str(folder / "results.json"), "content": f"{{{{ {{ {pairs} }} | to_json }}}}"}
         tasks.append({"name": "record", "ansible.builtin.copy": record, "no_log": True})
-        plays = [{"hosts": "production", "gather_facts": False, "vars": {"nowhere": nowhere}, "tasks": tasks}]
+        plays = [
+            {
+                "hosts": "production",
+                "gather_facts": False,
+                "vars": {"nowhere": nowhere, "lost": nowhere, "absent": f"{path}.old"},
+                "tasks": tasks,
+            }
+        ]
         hosts = {"production": {"ansible_connection": door}}
         with Playbook(folder, collections_path, plays, hosts, {}, ["-vvv", "--diff"]) as process:
             assert process.finish() == 0, process.output
@@ -106,6 +124,20 @@ def test_results(run: Run) -> None:
         says = NOWHERE[run.where] if name == "nowhere" else case.says
         assert (results[name].get("failed", False), says in results[name].get("msg", "")) == (bool(says), True), name
         assert "warnings" not in results[name]
+
+
+def test_what_is_read(run: Run) -> None:
+    read = {name: run.results[f"r_{name}"] for name in READ}
+    expected = {"all": [FIRST, SECOND, {"note": 1}], "some": [SECOND], "none": [], "absent": []}
+    assert {name: read[name]["entries"] for name in expected} == expected
+    assert [(read[name]["exists"], read[name]["changed"]) for name in expected] == [(True, False)] * 3 + [
+        (False, False)
+    ]
+    assert set(yaml.safe_load(ledger_info.RETURN)) - {"resource_actions"} <= set(read["all"])
+    # A folder that is not there has no file; a bucket that is not there is an error.
+    assert read["gone"]["failed"] is (run.where == "bucket")
+    assert "path" in read["gone"]
+    assert ("NoSuchBucket" in read["gone"].get("msg", "")) is (run.where == "bucket")
 
 
 def test_the_ledger(run: Run) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from integration.role_runs import ENVIRONMENTS, OLD_VALUE, Play, Run
+from integration.role_runs import ENVIRONMENTS, NEW_VALUE, OLD_VALUE, Play, Run
+from integration.test_env_info import overriding
 from integration.test_role_rotation import assert_no_value
 from openai import ADMIN_KEY, Provider
 from simulator import Simulator
@@ -39,7 +40,7 @@ def revoke(play: Play, provider: Provider, *arguments: str, **extra: Any) -> Run
     return play(*arguments, playbook="keyturn.ecs.revoke", value=None, admin_key=ADMIN_KEY, **given)
 
 
-def pin(aws: Simulator, name: str, task_definition: str) -> Any:
+def pin(aws: Simulator, name: str, task_definition: str, override: str | None = None) -> Any:
     """A schedule that starts a task from one revision."""
     scheduler = aws.client("scheduler")
     scheduler.create_schedule(
@@ -52,6 +53,7 @@ def pin(aws: Simulator, name: str, task_definition: str) -> Any:
             "EcsParameters": {
                 "TaskDefinitionArn": f"arn:aws:ecs:us-east-1:123456789012:task-definition/{task_definition}"
             },
+            **({"Input": override} if override else {}),
         },
     )
     return scheduler
@@ -120,6 +122,94 @@ def test_what_cannot_be_looked_at_keeps_it_shut(
     assert denied.rc == 2
     assert "eu-production" in denied.flat
     assert old in [one.id for one in provider.stored()]
+
+
+def test_pinned_targets_are_moved_where_that_is_wanted(
+    aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
+) -> None:
+    """The key's id comes from OpenAI's redacted value: neither the record nor the tags know it."""
+    old = provider.add_key(value=OLD_VALUE).id
+    provider.add_key(value=NEW_VALUE)
+    rotated(play)
+    scheduler = pin(aws, "nightly", "staging-api:1")
+    wanted = {"rotate_move_targets": True, "rotate_move_settle": 0}
+    foretold = revoke(play, provider, "--check", "--diff", **wanted)
+    assert foretold.rc == 0, foretold.text
+    assert f"Key {old} would be revoked" in foretold.flat
+    assert (
+        "+schedule default/nightly: arn:aws:ecs:us-east-1:123456789012:task-definition/staging-api:2" in foretold.flat
+    )
+    # What is decided once counts for the first host.
+    changes = {"staging": 1, "production": 0, "eu-production": 1}
+    assert {name: foretold.changed(name) for name in ENVIRONMENTS} == changes
+    target = scheduler.get_schedule(Name="nightly")["Target"]["EcsParameters"]
+    assert target["TaskDefinitionArn"].endswith("/staging-api:1")
+
+    done = revoke(play, provider, **wanted)
+    assert done.rc == 0, done.text
+    assert f"Key {old} is revoked" in done.flat
+    target = scheduler.get_schedule(Name="nightly")["Target"]["EcsParameters"]
+    assert target["TaskDefinitionArn"].endswith("/staging-api:2")
+    assert old not in [key.id for key in provider.stored()]
+    assert {name: done.changed(name) for name in ENVIRONMENTS} == changes
+    again = revoke(play, provider, **wanted, rotate_old_key_id=old)
+    assert (again.rc, sum(again.changed(name) for name in ENVIRONMENTS)) == (0, 0), again.text
+    assert_no_value(foretold.text, done.text)
+
+
+def test_an_override_is_not_moved(aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider) -> None:
+    old = provider.add_key(value=OLD_VALUE).id
+    rotated(play)
+    pin(aws, "nightly", "staging-api:1", overriding(OLD_VALUE, container="staging-api"))
+    run = revoke(play, provider, rotate_move_targets=True, rotate_move_settle=0)
+    assert run.rc == 2
+    assert "staging: schedule default/nightly holds it: pinned to staging-api:1" in run.flat
+    assert old in [key.id for key in provider.stored()]
+
+
+def test_without_a_record(aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider) -> None:
+    """The tags of two rotations tell which key the old one is; OpenAI must not have seen it for a while."""
+    middle = "sk-proj-mid-CANARY3333333333333333"
+    key = provider.add_key(value=middle, id="key_middle")
+    for value, name in ((middle, "key_middle"), (NEW_VALUE, "key_new")):
+        run = play(value=value, rotate_key_id=name)
+        assert run.rc == 0, run.text
+    given = {
+        "rotate_record_path": "",
+        "rotate_key_id": "",
+        "rotate_old_fingerprint": fingerprint("OPENAI_API_KEY", middle),
+    }
+    key.last_used_at = 4_000_000_000
+    used = revoke(play, provider, **given)
+    assert used.rc == 2
+    assert "which is less than rotate_revoke_grace (0 s) ago" in used.flat
+    key.last_used_at = 1_500_000_000
+    early = revoke(play, provider, **given, rotate_revoke_grace=3600)
+    assert early.rc == 2
+    assert "The last rotation began" in early.flat
+    done = revoke(play, provider, **given)
+    assert done.rc == 0, done.text
+    assert "Key key_middle is revoked" in done.flat
+
+
+def test_a_record_in_a_bucket_is_read_back(
+    aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
+) -> None:
+    aws.client("s3").create_bucket(Bucket="audit")
+    old = provider.add_key(value=OLD_VALUE).id
+    path = {"rotate_record_path": "s3://audit/2026.jsonl"}
+    run = play(**{**NOTES, **path})
+    assert run.rc == 0, run.text
+    done = revoke(play, provider, **path, rotate_old_key_id=old)
+    assert done.rc == 0, done.text
+    body = aws.client("s3").get_object(Bucket="audit", Key="2026.jsonl")["Body"].read().decode()
+    assert [json.loads(line)["action"] for line in body.splitlines()] == ["rotate"] * 3 + ["revoke"]
+    back = play(playbook="keyturn.ecs.rollback", value=None, **path)
+    assert back.rc == 0, back.text
+    assert {name: row[1] for name, row in back.table.items()} == dict.fromkeys(ENVIRONMENTS, "rolled back")
+    missing = play(playbook="keyturn.ecs.rollback", value=None, rotate_record_path="s3://nobody/x")
+    assert missing.rc == 2
+    assert "rotate_record_path: s3:GetObject on s3://nobody/x failed: NoSuchBucket" in missing.flat
 
 
 def test_without_an_admin_key_it_is_left_to_the_operator(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,13 @@ def test_first_run_rotates_and_second_changes_nothing(
     assert len(record_file.read_text().splitlines()) == 3
     # The reason went to a tag, in the characters that AWS allows.
     tags = aws.client("ecs").describe_task_definition(taskDefinition="staging-api", include=["TAGS"])["tags"]
-    assert {tag["key"]: tag["value"] for tag in tags} == {
+    noted = {tag["key"]: tag["value"] for tag in tags}
+    assert datetime.fromisoformat(noted.pop("keyturn:rotated-at").replace("Z", "+00:00")).tzinfo is not None
+    assert noted == {
+        "keyturn:fingerprint": fingerprint("OPENAI_API_KEY", NEW_VALUE),
         "keyturn:reason": "Alice left_ see _7",
         "keyturn:key-id": "key_abc",
+        **({"keyturn:by": record[0]["who"]} if record[0]["who"] else {}),
     }
 
 

@@ -107,6 +107,7 @@ def test_only_the_revision_changes(lab: Yard) -> None:
         {
             "kind": kind,
             "id": name,
+            "arn": f"arn:aws:{arn}",
             "group": "default",
             "target_id": target,
             "previous_task_definition": f"{FAMILY}/s:1",
@@ -114,7 +115,10 @@ def test_only_the_revision_changes(lab: Yard) -> None:
             "changed": True,
             "reason": None,
         }
-        for kind, name, target in [("rule", "default/nightly", "t1"), ("schedule", "default/weekly", None)]
+        for kind, name, target, arn in [
+            ("rule", "default/nightly", "t1", f"events:us-east-1:{ACCOUNT}:rule/nightly"),
+            ("schedule", "default/weekly", None, f"scheduler:us-east-1:{ACCOUNT}:schedule/default/weekly"),
+        ]
     ]
     assert done["diff"]["after"].splitlines()[0] == f"rule default/nightly (target t1): {FAMILY}/s:2"
     next(one for one in rule if one["Id"] == "t1")["EcsParameters"]["TaskDefinitionArn"] = f"{FAMILY}/s:2"

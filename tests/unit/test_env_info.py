@@ -16,7 +16,6 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._ecs import Service
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AccessDeniedError, AwsError
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from ansible_collections.keyturn.ecs.plugins.module_utils._info.identity import looks_like
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.info import info
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.revisions import (
     Entry,
@@ -38,6 +37,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._info.targets import R
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.tasks import live_tasks
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.times import days, from_iso, iso
 from ansible_collections.keyturn.ecs.plugins.module_utils._info.unverified import Unverified
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.redacted import looks_like
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.notes import FINGERPRINT, ROTATED_AT
 from fakes.network import OPTIONS, InTurn, Network, error
 

@@ -20,8 +20,13 @@ from hypothesis import strategies as st
 from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AccessDeniedError, AwsError, KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._ledger import local, s3
-from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.entries import addition, lines, looking_like_keys
-from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.ledger import CAPABILITY
+from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.entries import (
+    addition,
+    lines,
+    looking_like_keys,
+    read,
+)
+from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.ledger import CAPABILITY, INFO
 
 KEY = "sk-proj-abcdefABCDEF0123456789"
 Json = dict[str, Any]
@@ -36,6 +41,23 @@ def test_lines_hold_what_was_given() -> None:
     found = lines(entries)
     assert [one.text for one in found] == ['{"b": 1, "a": ["\\u00fc\\u2028", null, {"x": true}]}', '{"id": 7}']
     assert [one.id for one in found] == [None, "7"]
+
+
+def test_what_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    whole = '{"a": 1, "b": null}\r\n\n{"a": 2}\n'
+    ledger = f'\ufeff{whole}[1]\n{{"a": 3'.encode() + b'\n{"a": "\xff"}\n' + b"[" * 100_000
+    assert read(ledger, {}) == ([{"a": 1, "b": None}, {"a": 2}], 4)
+    assert read(ledger, {"b": None}) == ([{"a": 1, "b": None}], 4)
+    path = tmp_path / "ledger"
+    path.write_bytes(ledger)
+    result = INFO.answer({"path": str(path), "where": {"a": 2}}, check_mode=False, diff=False)
+    assert result["entries"] == [{"a": 2}]
+    assert result["warnings"] == [
+        f"{path}: 4 lines are no JSON objects and were passed over; one may have been cut off."
+    ]
+    folder = INFO.answer({"path": str(tmp_path), "where": {}}, check_mode=False, diff=False)
+    assert (folder["failed"], folder["path"]) == (True, str(tmp_path))
+    assert "is no regular file" in folder["msg"]
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from .._openai.redacted import looks_like
 from .._rotation.notes import key_id_of
-
-# A provider shows a key as sk-svc...9xQA, or with asterisks or bullets.
-_CUT = re.compile(r"[.*\u2026\u2022]{2,}|[\u2026\u2022]")
-# Fewer characters than these behind the cut would fit by accident.
-LEAST_SUFFIX = 3
-
-
-def looks_like(value: str, redacted: str) -> bool:
-    """Tell whether a value may be what is shown redacted: it begins and ends alike, and is longer."""
-    parts = _CUT.split(redacted)
-    if len(parts) != 2 or len(parts[1]) < LEAST_SUFFIX:
-        return False
-    return len(value) > len(parts[0]) + len(parts[1]) and value.startswith(parts[0]) and value.endswith(parts[1])
 
 
 class Identity:

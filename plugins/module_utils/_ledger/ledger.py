@@ -2,19 +2,19 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Append to a ledger, wherever it is. A file needs no AWS: neither boto3 nor a Region."""
+"""Append to a ledger and read it, wherever it is. A file needs no AWS: neither boto3 nor a Region."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _capability
 from .._aws import Aws
 from .._errors import KeyturnError
 from . import local, s3
-from .entries import lines
+from .entries import lines, read
 
 SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
@@ -22,13 +22,27 @@ SPEC: dict[str, dict[str, Any]] = {
 }
 
 
+INFO_SPEC: dict[str, dict[str, Any]] = {
+    "path": {"type": "path", "required": True},
+    "where": {"type": "dict", "default": {}},
+}
+
+Options = Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class LedgerCapability(_capability.Capability):
-    """The capability that reaches AWS only for a path that is there."""
+    """A capability that reaches AWS only for a path that is there.
+
+    Attributes:
+        in_file: ``(options, check_mode)`` to the result, for a path that is a file's.
+    """
+
+    in_file: Callable[[Options, bool], dict[str, Any]] = field(kw_only=True)
 
     def answer(
         self,
-        options: Mapping[str, Any],
+        options: Options,
         *,
         check_mode: bool,
         diff: bool,
@@ -37,25 +51,62 @@ class LedgerCapability(_capability.Capability):
         if options["path"].startswith(s3.SCHEME):
             return super().answer(options, check_mode=check_mode, diff=diff, say=say)
         try:
-            result = local.append(options["path"], lines(options["entries"]), check_mode=check_mode)
+            result = self.in_file(options, check_mode)
         except KeyturnError as error:
             return {"changed": False, "path": options["path"], **error.result, "msg": error.msg, "failed": True}
         if not diff:
-            result.pop("diff")
+            result.pop("diff", None)
+        if not result.get("warnings"):
+            result.pop("warnings", None)
         return result
 
 
-def in_bucket(aws: Aws, options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Append to an object in S3.
+def in_bucket(path: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Do something with an object in S3.
 
     Raises:
         KeyturnError: with ``path``.
     """
-    path = options["path"]
     try:
-        return s3.append(aws, path, lines(options["entries"]), check_mode=check_mode)
+        return act()
     except KeyturnError as error:
         raise error.with_result(path=path) from None
 
 
-CAPABILITY = LedgerCapability(spec=SPEC, run=lambda aws, options, check_mode, _say: in_bucket(aws, options, check_mode))
+def append(aws: Aws, options: Options, check_mode: bool) -> dict[str, Any]:
+    """Append to an object in S3."""
+    path = options["path"]
+    return in_bucket(path, lambda: s3.append(aws, path, lines(options["entries"]), check_mode=check_mode))
+
+
+def info(aws: Aws, options: Options) -> dict[str, Any]:
+    """Read an object in S3."""
+    path = options["path"]
+    return in_bucket(path, lambda: told(options, s3.content(aws, path)))
+
+
+def told(options: Options, ledger: bytes | None) -> dict[str, Any]:
+    """What a ledger holds, as ``ledger_info`` tells it; None is one that is not there."""
+    entries, broken = read(ledger or b"", options["where"] or {})
+    path = options["path"]
+    text = f"{path}: {broken} lines are no JSON objects and were passed over; one may have been cut off."
+    return {
+        "changed": False,
+        "path": path,
+        "exists": ledger is not None,
+        "entries": entries,
+        "broken": broken,
+        "warnings": [text] if broken else [],
+    }
+
+
+CAPABILITY = LedgerCapability(
+    spec=SPEC,
+    run=lambda aws, options, check_mode, _say: append(aws, options, check_mode),
+    in_file=lambda options, check_mode: local.append(options["path"], lines(options["entries"]), check_mode=check_mode),
+)
+INFO = LedgerCapability(
+    spec=INFO_SPEC,
+    run=lambda aws, options, _check_mode, _say: info(aws, options),
+    in_file=lambda options, _check_mode: told(options, local.content(options["path"])),
+)

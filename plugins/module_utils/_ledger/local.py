@@ -41,6 +41,25 @@ def append(path: str, wanted: Sequence[Line], *, check_mode: bool, pause: Pause 
     return result(path, added)
 
 
+def content(path: str) -> bytes | None:
+    """What a file holds; None where there is none.
+
+    Raises:
+        KeyturnError: it cannot be read, with what to do.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise KeyturnError(f"{path} is no regular file: give the path of a file.")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KeyturnError(
+            f"{path}: {error.strerror or type(error).__name__}. Run as a user who may read it."
+        ) from None
+
+
 def _check(path: str) -> None:
     """Refuse what cannot be appended to, as well in check mode."""
     folder = os.path.dirname(path) or "."

@@ -121,6 +121,16 @@ def append(
     )
 
 
+def content(aws: Aws, path: str) -> bytes | None:
+    """What an object holds; None where there is none.
+
+    Raises:
+        KeyturnError: it cannot be read.
+    """
+    held = _read(aws, Place.parse(path))
+    return held.content if held.etag else None
+
+
 def _read(aws: Aws, place: Place) -> Held:
     try:
         answer = aws.call("s3", "GetObject", place.named, **place.request)

@@ -10,13 +10,14 @@ OpenAI's description of 2026-08-21 documents all four operations. About DELETE i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .._errors import KeyturnError
 from .api import Answer, Api, OpenAiError
 from .connection import check_id
+from .redacted import looks_like
 from .schema import Member
 
 PAGE = 100  # the most that the API gives
@@ -57,6 +58,12 @@ def list_keys(api: Api, project_id: str) -> list[ApiKey]:
     """All keys of a project, as the provider orders them; raises :class:`OpenAiError`."""
     check_id("project_id", project_id)
     return [key for page in _pages(api, project_id) for key in page]
+
+
+def id_of(value: str, keys: Iterable[ApiKey]) -> str | None:
+    """Id of the one key that looks like a value; None where none does, or several do."""
+    alike = [key.id for key in keys if looks_like(value, key.redacted_value)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _pages(api: Api, project_id: str) -> Iterator[list[ApiKey]]:
