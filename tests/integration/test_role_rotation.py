@@ -85,7 +85,7 @@ def test_first_run_rotates_and_second_changes_nothing(
     noted = {tag["key"]: tag["value"] for tag in tags}
     assert datetime.fromisoformat(noted.pop("keyturn:rotated-at").replace("Z", "+00:00")).tzinfo is not None
     assert noted == {
-        "keyturn:fingerprint": fingerprint("OPENAI_API_KEY", NEW_VALUE),
+        "keyturn:fingerprint": _fingerprint.fingerprint("OPENAI_API_KEY", NEW_VALUE),
         "keyturn:reason": "Alice left_ see _7",
         "keyturn:key-id": "key_abc",
         **({"keyturn:by": record[0]["who"]} if record[0]["who"] else {}),
