@@ -169,8 +169,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if project_id is not None:
         keys = list_keys(api, project_id)
         result["keys"] = [key.shown for key in keys]
-    if project_id is not None and value is not None:
-        result["key_id"] = id_of(value, keys)
+        if value is not None:
+            result["key_id"] = id_of(value, keys)
     if value is not None:
         try:
             result.update(check(api, value))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.keyturn.ecs.plugins.module_utils import _fingerprint
 from integration.role_runs import ENVIRONMENTS, NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play, Run, make_environment
 from simulator import Simulator
 
