@@ -277,7 +277,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 try:
                     boolean(config[name])
                 except TypeError:
-                    raise AnsibleParserError(f"{name}: {config[name]!r} is neither true nor false.") from None
+                    raise AnsibleParserError(f"{name} is neither true nor false.") from None
 
     def _request(self) -> Request:
         options = {name: self._option(name) for name in OWN_OPTIONS}

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _capability
 from .._aws import Aws
+from .._capability import Capability, Say
 from .._errors import KeyturnError
+from .._scrub import Scrubber
 from . import local, s3
-from .entries import lines
+from .entries import lines, looking_like_keys
 
 SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
@@ -23,39 +24,26 @@ SPEC: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class LedgerCapability(_capability.Capability):
+class LedgerCapability(Capability):
     """The capability that reaches AWS only for a path that is there."""
 
-    def answer(
-        self,
-        options: Mapping[str, Any],
-        *,
-        check_mode: bool,
-        diff: bool,
-        say: _capability.Say = _capability._silent,
-    ) -> dict[str, Any]:
-        if options["path"].startswith(s3.SCHEME):
-            return super().answer(options, check_mode=check_mode, diff=diff, say=say)
+    def secrets(self, given: Mapping[str, Any]) -> set[str]:
+        """A refused entry is an option all the same, and options are shown at high verbosity."""
+        return super().secrets(given) | looking_like_keys(given.get("entries"))
+
+    def perform(self, scrub: Scrubber, options: Mapping[str, Any], check_mode: bool, say: Say) -> dict[str, Any]:
+        path = options["path"]
         try:
-            result = local.append(options["path"], lines(options["entries"]), check_mode=check_mode)
+            if path.startswith(s3.SCHEME):
+                return super().perform(scrub, options, check_mode, say)
+            return local.append(path, lines(options["entries"]), check_mode=check_mode)
         except KeyturnError as error:
-            return {"changed": False, "path": options["path"], **error.result, "msg": error.msg, "failed": True}
-        if not diff:
-            result.pop("diff")
-        return result
+            raise error.with_result(path=path) from None
 
 
 def in_bucket(aws: Aws, options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Append to an object in S3.
-
-    Raises:
-        KeyturnError: with ``path``.
-    """
-    path = options["path"]
-    try:
-        return s3.append(aws, path, lines(options["entries"]), check_mode=check_mode)
-    except KeyturnError as error:
-        raise error.with_result(path=path) from None
+    """Append to an object in S3; raises KeyturnError."""
+    return s3.append(aws, options["path"], lines(options["entries"]), check_mode=check_mode)
 
 
 CAPABILITY = LedgerCapability(spec=SPEC, run=lambda aws, options, check_mode, _say: in_bucket(aws, options, check_mode))
