@@ -19,9 +19,12 @@ from typing import Any, ClassVar
 
 from ._aws import CONNECTION_SPEC, Aws
 from ._errors import KeyturnError
-from ._scrub import CENSORED, Scrubber, secret_by_looks
+from ._scrub import CENSORED, Scrubber, secret_by_looks, strings
 
 Say = Callable[[str], None]
+
+# A shorter value may be a plain word, and stand in a name rightly.
+LONG = 16
 
 
 def _silent(_line: str) -> None:
@@ -58,11 +61,10 @@ class Capability:
 
     def answer(self, options: Mapping[str, Any], *, check_mode: bool, diff: bool, say: Say = _silent) -> dict[str, Any]:
         """Run with validated options and return the result; a failure is a result with ``failed`` and ``msg``."""
-        scrub = Scrubber(self.secrets(options))
-        for name, option in self.argument_spec.items():
-            if option.get("no_log") and isinstance(options.get(name), str):
-                scrub.add(options[name])
+        hidden = {name for name, option in self.argument_spec.items() if option.get("no_log") and options.get(name)}
+        scrub = Scrubber([*self.secrets(options), *(options[name] for name in hidden)])
         try:
+            _check_places(options, hidden)
             with _Unexpected():
                 result = self.perform(scrub, options, check_mode, lambda line: say(scrub.text(line)))
         except KeyturnError as error:
@@ -97,6 +99,15 @@ class WithoutAws(Capability):
 
     def perform(self, scrub: Scrubber, options: Mapping[str, Any], check_mode: bool, say: Say) -> dict[str, Any]:
         return self.run(scrub, options, check_mode, say)
+
+
+def _check_places(options: Mapping[str, Any], hidden: set[str]) -> None:
+    """Refuse a secret in an option that is shown and sent as a name, of which a part may come back alone."""
+    for secret in sorted(hidden):
+        value = options[secret]
+        for name, given in options.items():
+            if name not in hidden and len(value) >= LONG and any(value in text for text in strings(given)):
+                raise KeyturnError(f"{name} holds the value itself, that of {secret}: correct {name}. Nothing was done.")
 
 
 class _Unexpected(AbstractContextManager[None]):
