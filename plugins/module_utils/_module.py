@@ -14,7 +14,10 @@ from ._capability import Capability, complaint
 
 
 class Module(AnsibleModule):
-    """An AnsibleModule that does not repeat what was given for an option, neither in its errors nor to the system log."""
+    """An AnsibleModule that repeats nothing that was given for an option: a key may have got into the wrong one.
+
+    Neither in its errors, nor to the system log, nor as ``invocation`` in its result. The direct door has none, too.
+    """
 
     def __init__(self, capability: Capability) -> None:
         self._capability, self._checked = capability, False
@@ -30,9 +33,14 @@ class Module(AnsibleModule):
             msg = complaint(self.validation_result.errors[0], self._name)
         super().fail_json(msg, **result)
 
+    def _log_invocation(self) -> None:
+        given = sorted(name for name, value in self.params.items() if value is not None)
+        self.log(f"Invoked with {', '.join(given)}")
+
     def add_path_info(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Leave a result with ``path`` as it is: Ansible would add members that check mode has not."""
-        return dict(kwargs)
+        """Called on every result. One with ``path`` gets no owner and size, which check mode would not have."""
+        kwargs["invocation"] = {}
+        return kwargs
 
     def finish(self) -> None:
         """Run the capability and end with its result."""

@@ -25,6 +25,7 @@ MIN_NEIGHBOUR = 8
 _PLAIN = re.compile(r"[A-Za-z0-9_-]*")  # the same in every notation
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_DOTS = " .…"  # what stands where a text was cut off
 _PASSWORD_IN_URL = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 
 
@@ -85,12 +86,14 @@ class _Index:
                 self._by_start.setdefault(form[:MIN_NEIGHBOUR], set()).add(form)
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where a form begins and ends."""
+        """Where a form begins and ends. One that the end of the text cuts off counts: ECS shortens reasons."""
         if self._by_start:
             for at in range(len(text) - MIN_NEIGHBOUR + 1):
                 for form in self._by_start.get(text[at : at + MIN_NEIGHBOUR], ()):
                     if text.startswith(form, at):
                         yield at, at + len(form)
+                    elif len(text) - at < len(form) + len(_DOTS) and form.startswith(text[at:].rstrip(_DOTS)):
+                        yield at, len(text)
         for form in self._short:
             at = text.find(form)
             while at >= 0:

@@ -109,7 +109,7 @@ def malformed(world: World) -> None:
 
 
 def failing_rollout(world: World) -> None:
-    world.rollout(ending="circuit_breaker", cause="container_exit", message=f"Exited: {echoes(OLD, NEIGHBOUR)[:900]}")
+    world.rollout(ending="circuit_breaker", cause="container_exit", message=f"Exited: {echoes(OLD, NEIGHBOUR)}")
 
 
 def logging(world: World) -> Json:
@@ -167,6 +167,7 @@ CASES = [
     Case("AWS denies and repeats", "AWS error", prepare=faulty("eu-west-3", "UpdateService", code="AccessDeniedException"), says="denied"),
     Case("AWS repeats credentials", "AWS error", CREDENTIALS, faulty("eu-north-1", "DescribeServices", NEW, SECRET_KEY, SESSION_TOKEN), says="Bad request"),
     Case("AWS repeats a secret's JSON", "AWS error", prepare=in_secret, says="SecretString is not valid"),
+    Case("AWS cuts its text off", "AWS error", prepare=faulty("eu-central-1", "UpdateService", message=f"{OLD} or {NEW[:17]}..."), says="failed"),
     Case("AWS answers nonsense", "unforeseen exception", prepare=malformed, says="Unexpected "),
     Case("other value than expected", "refusal", {"expected_fingerprint": "sha256:0123456789ab"}, says="sha256:"),
     Case("value that does not match", "refusal", {"value_pattern": "^pk-"}, says="does not match"),

@@ -34,6 +34,8 @@ CONNECTIONS = {HERE: "local", ELSEWHERE: "bastion"}
 ROTATE = "keyturn.ecs.ecs_env_rotate"
 PLACE = {"cluster": "c", "service": "s", "variable": VARIABLE}
 
+REPORTS = {"rotate": "report.json", "audit": "audit.html"}
+
 Findings = set[tuple[str, str]]
 Outcome = dict[tuple[str, str], Findings]
 
@@ -56,7 +58,7 @@ class Watch:
         over = threading.Event()
 
         def look() -> None:
-            while not over.wait(0.05):
+            while not over.wait(0.1):
                 self.look()
 
         thread = threading.Thread(target=look, daemon=True)
@@ -228,7 +230,8 @@ def killed(bench: Bench, door: str) -> Outcome:
     """The machine dies while AWS does not answer."""
     bench.sim.reset()
     bench.sim.create_environment(environment=ENVIRONMENT)
-    bench.sim.fault("DescribeServices", kind="timeout", seconds=60, times=None)
+    bench.sim.clear_calls()
+    bench.sim.fault("DescribeTaskDefinition", kind="timeout", seconds=20, times=None)
     plan = [{"name": "rotate", ROTATE: {**PLACE, "value": THE_NEW}}]
     with bench.playing(f"killed-{door}", door, plan, ANSIBLE_PIPELINING="false") as (place, process, watch):
         deadline = time.monotonic() + 60
@@ -337,7 +340,7 @@ def _role_world(bench: Bench) -> Json:
         hosts[name] = {"rotate_project_name": name, "rotate_region": "us-east-1"}
     bench.sim.script(
         "failing-cluster", "failing-api", ending="circuit_breaker", cause="container_exit",
-        message=f"Exited: {echoes(NEW)[:400]}; {echoes(OLD)[:400]}",
+        message=f"Exited: {echoes(NEW, OLD)}",
     )  # fmt: skip
     hosts["mixed-up"] |= {"rotate_service": NEW, "rotate_store": NEW, "rotate_key_id": NEW}
     return hosts
@@ -350,7 +353,6 @@ def role(bench: Bench) -> Outcome:
     (place / "hosts.json").write_text(json.dumps({"environments": {"hosts": hosts}}))
     variables = {
         "rotate_poll_interval": 0.5,
-        "rotate_report_path": str(place / "files/report.html"),
         "rotate_record_path": str(place / "files/record.jsonl"),
         "rotate_dotenv_paths": [str(place / "app.env")],
         "rotate_openai_base_url": bench.provider.base_url,
@@ -363,17 +365,18 @@ def role(bench: Bench) -> Outcome:
     output = ""
     for playbook in ("rotate", "audit"):
         chosen = {**hosts} if playbook == "rotate" else {name: hosts[name] for name in ("good", "failing")}
+        report = str(place / "files" / REPORTS[playbook])
         (place / "hosts.json").write_text(json.dumps({"environments": {"hosts": chosen}}))
         done = subprocess.run(
             [sys.executable, str(Path(sys.executable).parent / "ansible-playbook"), f"keyturn.ecs.{playbook}"]
-            + ["-i", str(place / "hosts.json"), "-vvvvvv", "--diff", "-e", json.dumps(variables)],
+            + ["-i", str(place / "hosts.json"), "-vvvvvv", "--diff", "-e", json.dumps({**variables, "rotate_report_path": report})],
             env={**Playbook.environ(place, bench.collections_path), **bench.environment(place), VARIABLE: NEW},
             cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=120, check=False,
         )  # fmt: skip
         output += done.stdout
     assert "rotated" in output and "Rolled back" in output and "holds the value itself" in output, output
-    for file in ("report.html", "record.jsonl"):
+    for file in ("record.jsonl", *REPORTS.values()):
         assert (place / "files" / file).stat().st_size > 100
     (place / "app.env").unlink()  # a value is what it is for
     (place / "hosts.json").unlink()

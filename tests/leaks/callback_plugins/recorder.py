@@ -23,12 +23,18 @@ class CallbackModule(CallbackBase):
     CALLBACK_TYPE = "notification"
     CALLBACK_NAME = "recorder"
 
-    def v2_on_any(self, *arguments: Any, **_more: Any) -> None:
-        for one in arguments:
-            if hasattr(one, "_result"):
-                self._write("RECORDED_RESULTS", [one._task_fields.get("name"), {**one._result, "failed": one.is_failed()}])
-                self._write("RECORDED_TASKS", one._task_fields)
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self._write(result, failed=False)
 
-    def _write(self, variable: str, data: Any) -> None:
-        with open(os.environ[variable], "a", encoding="utf-8") as file:
-            file.write(json.dumps(data, default=str) + "\n")
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        self._write(result, failed=True)
+
+    v2_runner_on_unreachable = v2_runner_item_on_failed = v2_runner_on_failed
+    v2_runner_on_skipped = v2_runner_item_on_ok = v2_runner_retry = v2_runner_on_ok
+
+    def _write(self, result: Any, failed: bool) -> None:
+        fields = result._task_fields
+        recorded = {"RECORDED_RESULTS": [fields.get("name"), {**result._result, "failed": failed}], "RECORDED_TASKS": fields}
+        for variable, data in recorded.items():
+            with open(os.environ[variable], "a", encoding="utf-8") as file:
+                file.write(json.dumps(data, default=str) + "\n")
