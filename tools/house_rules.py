@@ -53,7 +53,9 @@ def missing_doors() -> Iterator[str]:
     groups = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))["action_groups"]
     grouped = {entry for entry in groups["aws"] if isinstance(entry, str)}
     modules = {file.stem for file in (ROOT / "plugins/modules").glob("ecs_*.py")}
-    every, actions = ({file.stem for file in (ROOT / folder).glob("*.py")} for folder in ("plugins/modules", "plugins/action"))
+    every, actions = (
+        {file.stem for file in (ROOT / folder).glob("*.py")} for folder in ("plugins/modules", "plugins/action")
+    )
     yield from (f"meta/runtime.yml: {name} is not in action group aws" for name in sorted(modules - grouped))
     yield from (f"meta/runtime.yml: action group aws names {name}, no module" for name in sorted(grouped - modules))
     yield from (f"plugins/action/{name}.py: missing" for name in sorted(every - actions))

@@ -107,7 +107,9 @@ def _check_places(options: Mapping[str, Any], hidden: set[str]) -> None:
         value = options[secret]
         for name, given in options.items():
             if name not in hidden and len(value) >= LONG and any(value in text for text in strings(given)):
-                raise KeyturnError(f"{name} holds the value itself, that of {secret}: correct {name}. Nothing was done.")
+                raise KeyturnError(
+                    f"{name} holds the value itself, that of {secret}: correct {name}. Nothing was done."
+                )
 
 
 class _Unexpected(AbstractContextManager[None]):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -28,7 +28,7 @@ class Module(AnsibleModule):
         super()._load_params()
         self.no_log_values.update(self._capability.secrets(self.params))
 
-    def fail_json(self, msg: str, **result: Any) -> None:
+    def fail_json(self, msg: str, **result: Any) -> NoReturn:
         if not self._checked and self.validation_result.errors:
             msg = complaint(self.validation_result.errors[0], self._name)
         super().fail_json(msg, **result)

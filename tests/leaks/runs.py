@@ -167,7 +167,6 @@ class Bench:
         folders = self.search.files(place for place in places if place.is_dir())
         return found | {(value, file.name) for file, values in folders.items() for value in values}
 
-
     def in_aws(self) -> Findings:
         """Values in what anybody may read who may list: names, tags and descriptions, not where values live."""
         ecs, secrets = self.sim.client("ecs"), self.sim.client("secretsmanager")
@@ -178,6 +177,11 @@ class Bench:
             texts.append(found)
         assert any("keyturn:" in json.dumps(text, default=str) for text in texts), "tags are among what is searched"
         return {(value, "AWS") for value in self.search.find(json.dumps(texts, default=str).encode())}
+
+
+def command(name: str) -> list[str]:
+    """A command that a package has put beside this Python."""
+    return [sys.executable, str(Path(sys.executable).parent / name)]
 
 
 @contextlib.contextmanager
@@ -201,7 +205,19 @@ def all_cases(bench: Bench, door: str, cases: list[Case]) -> tuple[Outcome, dict
     kept = {case.name: f"{{{{ {case.variable} }}}}" for case in cases if case.name != "a key is made"}
     plan.append({"name": "keep", "ansible.builtin.set_fact": {"every_result": kept, "cacheable": True}})
     place, output, watch = bench.play(f"cases-{door}", door, plan)
-    named = {"log", "results", "tasks", "journal", "facts", "junit", "local-tmp", "remote-tmp", "tmp", "async", ".ansible"}
+    named = {
+        "log",
+        "results",
+        "tasks",
+        "journal",
+        "facts",
+        "junit",
+        "local-tmp",
+        "remote-tmp",
+        "tmp",
+        "async",
+        ".ansible",
+    }
     rest = [one for one in place.iterdir() if one.name not in named]
     outcome = {
         "terminal": bench.in_text(output),
@@ -233,7 +249,7 @@ def killed(bench: Bench, door: str) -> Outcome:
     bench.sim.clear_calls()
     bench.sim.fault("DescribeTaskDefinition", kind="timeout", seconds=20, times=None)
     plan = [{"name": "rotate", ROTATE: {**PLACE, "value": THE_NEW}}]
-    with bench.playing(f"killed-{door}", door, plan, ANSIBLE_PIPELINING="false") as (place, process, watch):
+    with bench.playing(f"killed-{door}", door, plan, ANSIBLE_PIPELINING="false") as (_place, process, watch):
         deadline = time.monotonic() + 60
         while not bench.sim.calls(operation="DescribeServices") and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -251,7 +267,7 @@ def kept(bench: Bench, door: str) -> Outcome:
     rotate = {ROTATE: {**PLACE, "value": THE_NEW}, "check_mode": True}
     given = {**rotate, ROTATE: {**PLACE, "value": "sk-x"}, "environment": {"KEY": THE_NEW}}
     plan = [{"name": "kept", **rotate}, {"name": "task environment", **given}]
-    place, output, watch = bench.play(
+    _place, output, watch = bench.play(
         f"kept-{door}", door, plan, ANSIBLE_PIPELINING="false", ANSIBLE_KEEP_REMOTE_FILES="1"
     )
     environment = {finding for finding in bench.in_text(output) if finding[1] == "task environment"}
@@ -267,24 +283,28 @@ def asynchronous(bench: Bench) -> Outcome:
 
 
 def shown_by_ansible(bench: Bench, door: str) -> Outcome:
-    """What a playbook's author can do; each is seen, so that nobody takes it for safe, and the search is seen to work."""
+    """What a playbook's author can do. Each is seen: nobody takes it for safe, and the search is seen to work."""
     bench.sim.reset()
     bench.sim.create_environment(environment={**ENVIRONMENT, "SHORT": SHORT})
     bench.sim.fault("RegisterTaskDefinition", times=None, message=f"Bad value {SHORT} or {echoes(NEIGHBOUR)}")
     rotate = {ROTATE: {**PLACE, "value": THE_NEW}}
+    failing = THE_NEW.replace("}}", "| to_datetime }}")
     plan = [
         {"name": "loop label", "ansible.builtin.command": "true", "loop": [{"key": THE_NEW}]},
         {"name": "shown", "ansible.builtin.debug": {"msg": THE_NEW}},
         {"name": "cacheable", "ansible.builtin.set_fact": {"key": THE_NEW, "cacheable": True}},
-        {"name": "template", "ansible.builtin.debug": {"msg": THE_NEW.replace("}}", "| to_datetime }}")}, "ignore_errors": True},
+        {"name": "template", "ansible.builtin.debug": {"msg": failing}, "ignore_errors": True},
         {"name": "short neighbour", **rotate, "ignore_errors": True},
-    ]  # fmt: skip
+    ]
     bench.values["short neighbour"] = SHORT
     try:
         extra = ("-e", json.dumps({"key_on_the_command_line": NEW}))
         place, output, watch = bench.play(f"shown-{door}", door, plan, extra)
         seen = bench.in_text(output)
-        outcome = {sink: {one for one in seen if one[1] == sink} for sink in ("loop label", "shown", "template", "short neighbour")}
+        outcome = {
+            sink: {one for one in seen if one[1] == sink}
+            for sink in ("loop label", "shown", "template", "short neighbour")
+        }
         outcome["cacheable"], outcome["command line"] = bench.in_files(place / "facts"), watch.commands
     finally:
         del bench.values["short neighbour"]
@@ -368,8 +388,8 @@ def role(bench: Bench) -> Outcome:
         report = str(place / "files" / REPORTS[playbook])
         (place / "hosts.json").write_text(json.dumps({"environments": {"hosts": chosen}}))
         done = subprocess.run(
-            [sys.executable, str(Path(sys.executable).parent / "ansible-playbook"), f"keyturn.ecs.{playbook}"]
-            + ["-i", str(place / "hosts.json"), "-vvvvvv", "--diff", "-e", json.dumps({**variables, "rotate_report_path": report})],
+            [*command("ansible-playbook"), f"keyturn.ecs.{playbook}", "-i", str(place / "hosts.json"), "-vvvvvv",
+             "--diff", "-e", json.dumps({**variables, "rotate_report_path": report})],
             env={**Playbook.environ(place, bench.collections_path), **bench.environment(place), VARIABLE: NEW},
             cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=120, check=False,
@@ -402,7 +422,7 @@ def inventory(bench: Bench) -> Outcome:
         options = {"plugin": "keyturn.ecs.services", "regions": ["us-east-1"], **cache, **more}
         file.write_text(json.dumps(options))
         done = subprocess.run(
-            [sys.executable, str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(file), "--list", "-vvvvvv"],
+            [*command("ansible-inventory"), "-i", str(file), "--list", "-vvvvvv"],
             env={**Playbook.environ(place, bench.collections_path), **bench.environment(place)}, cwd=place,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
             check=False,
@@ -415,13 +435,15 @@ def inventory(bench: Bench) -> Outcome:
     return {("inventory", HERE): found}
 
 
-def everything(folder: Path, collections_path: str, cases: list[Case]) -> tuple[Outcome, dict[str, dict[str, Json]]]:
+def everything(
+    folder: Path, collections_path: str, cases: dict[str, list[Case]]
+) -> tuple[Outcome, dict[str, dict[str, Json]]]:
     """All runs; what each sink held, and the results of the cases through both doors."""
     outcome: Outcome = {}
     results: dict[str, dict[str, Json]] = {}
     for door in DOORS:
         with bench(folder / door, collections_path) as each:
-            found, results[door] = all_cases(each, door, cases)
+            found, results[door] = all_cases(each, door, cases[door])
             outcome |= found
     with bench(folder / "more", collections_path) as each:
         for run in (killed, kept, shown_by_ansible, debugging):

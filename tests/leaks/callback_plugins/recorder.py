@@ -34,7 +34,10 @@ class CallbackModule(CallbackBase):
 
     def _write(self, result: Any, failed: bool) -> None:
         fields = result._task_fields
-        recorded = {"RECORDED_RESULTS": [fields.get("name"), {**result._result, "failed": failed}], "RECORDED_TASKS": fields}
+        recorded = {
+            "RECORDED_RESULTS": [fields.get("name"), {**result._result, "failed": failed}],
+            "RECORDED_TASKS": fields,
+        }
         for variable, data in recorded.items():
             with open(os.environ[variable], "a", encoding="utf-8") as file:
                 file.write(json.dumps(data, default=str) + "\n")
