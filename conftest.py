@@ -35,10 +35,15 @@ if "ansible_collections" not in sys.modules:  # ansible-test has a finder of its
     _AnsibleCollectionFinder(paths=[str(Path(_TREE.name).resolve())])._install()
 
 
-@pytest.fixture(scope="session")
-def collections_path() -> str:
+def collections_tree() -> str:
     """A folder whose ``ansible_collections/keyturn/ecs`` is this checkout: the value for ANSIBLE_COLLECTIONS_PATH."""
     return str(Path(_TREE.name).resolve())
+
+
+@pytest.fixture(scope="session")
+def collections_path() -> str:
+    """What collections_tree() says."""
+    return collections_tree()
 
 
 def pytest_unconfigure() -> None:

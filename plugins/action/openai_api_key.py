@@ -6,23 +6,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.keyturn.ecs.plugins.modules.openai_api_key import CAPABILITY
+from ansible_collections.keyturn.ecs.plugins.plugin_utils._direct import DirectAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(DirectAction):
     """M(keyturn.ecs.openai_api_key), with its result censored wherever it is shown when a new key's value stands in it.
 
     A module cannot do that for itself. What is registered keeps the value; a failure keeps its message.
     """
 
-    _supports_check_mode = True
-    _supports_async = True
+    capability = CAPABILITY
+    _supports_async = False  # the file of an asynchronous job would hold the value
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        result = super().run(tmp, task_vars)
+        return {**result, "_ansible_no_log": True} if result.get("value") else result
+
+    def _elsewhere(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         asked, self._task.no_log = self._task.no_log, True
         try:
-            result |= self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+            return super()._elsewhere(task_vars)
         finally:
             self._task.no_log = asked
-        return {**result, "_ansible_no_log": True} if result.get("value") else result

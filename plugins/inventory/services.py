@@ -214,7 +214,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._inventory.hosts impor
 )
 from ansible_collections.keyturn.ecs.plugins.module_utils._inventory.request import Request
 from ansible_collections.keyturn.ecs.plugins.module_utils._inventory.survey import Found, Survey, survey
-from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import map_strings
+from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import CENSORED, map_strings
 
 try:
     from ansible.template import trust_as_template
@@ -269,15 +269,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Refuse what Ansible passes over in silence: mistyped options, and any text as V(false)."""
         unknown = sorted(set(map(str, config)) - set(self._options) - ALIASES - {"assume_role_arn"})
         if unknown:
+            shown = [name if re.fullmatch(r"[a-z_]{1,40}", name) else CENSORED for name in unknown]
             raise AnsibleParserError(
-                f"{', '.join(unknown)}: no such option. The options are {', '.join(sorted(self._options))}."
+                f"{', '.join(shown)}: no such option. The options are {', '.join(sorted(self._options))}."
             )
         for name, definition in self.option_definitions.items():
             if name in config and definition.get("type") in ("bool", "boolean"):
                 try:
                     boolean(config[name])
                 except TypeError:
-                    raise AnsibleParserError(f"{name}: {config[name]!r} is neither true nor false.") from None
+                    raise AnsibleParserError(f"{name} is neither true nor false.") from None
 
     def _request(self) -> Request:
         options = {name: self._option(name) for name in OWN_OPTIONS}

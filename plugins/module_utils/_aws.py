@@ -170,12 +170,18 @@ def _config(options: Mapping[str, Any], mode: str) -> Any:
     try:
         merged = base.merge(botocore.config.Config(**options))
     except (TypeError, botocore.exceptions.BotoCoreError) as error:
-        raise KeyturnError(f"aws_config: {error}") from None
+        raise KeyturnError(f"aws_config: {_config_complaint(error, options)}") from None
     if mode == ONCE:
         return merged.merge(botocore.config.Config(retries=ours, parameter_validation=False))
     if mode == OPTIONAL:
         return merged.merge(botocore.config.Config(retries=ours, connect_timeout=3, read_timeout=10))
     return merged
+
+
+def _config_complaint(error: Exception, options: Mapping[str, Any]) -> str:
+    """Which member botocore does not take; what was given may be a proxy's password."""
+    names = [name for name in options if re.fullmatch(r"\w+", name) and name in str(error)]
+    return f"botocore does not take {', '.join(names) or 'what is given'} ({type(error).__name__})."
 
 
 class Aws:

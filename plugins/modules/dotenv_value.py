@@ -125,33 +125,24 @@ mode:
   sample: "0600"
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.keyturn.ecs.plugins.module_utils._capability import WithoutAws
 from ansible_collections.keyturn.ecs.plugins.module_utils._dotenv.value import set_value
-from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 
-ARGUMENT_SPEC = {
-    "path": {"type": "path", "required": True},
-    "variable": {"type": "str", "required": True},
-    "value": {"type": "str", "required": True, "no_log": True},
-    "create": {"type": "bool", "default": False},
-    "if_missing": {"type": "str", "choices": ["add", "fail", "ignore"], "default": "add"},
-}
+CAPABILITY = WithoutAws(
+    spec={
+        "path": {"type": "path", "required": True},
+        "variable": {"type": "str", "required": True},
+        "value": {"type": "str", "required": True, "no_log": True},
+        "create": {"type": "bool", "default": False},
+        "if_missing": {"type": "str", "choices": ["add", "fail", "ignore"], "default": "add"},
+    },
+    run=lambda scrub, options, check_mode, _say: set_value(options, check_mode=check_mode, scrub=scrub),
+)
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    # Ansible would return the mode that a file at "path" has at the end: in check mode not the one that it would have.
-    module.add_path_info = dict  # type: ignore[method-assign]
-    try:
-        result = set_value(module.params, check_mode=module.check_mode)
-    except KeyturnError as error:
-        module.fail_json(**{"changed": False, **error.result, "msg": error.msg})
-    if not module._diff:
-        result.pop("diff")
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    Module(CAPABILITY).finish()
 
 
 if __name__ == "__main__":

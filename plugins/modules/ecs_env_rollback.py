@@ -185,9 +185,8 @@ resource_actions:
   sample: ["ecs:DescribeServices", "ecs:UpdateService"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.rollback import rollback
 
 SECRET = {
@@ -213,13 +212,7 @@ CAPABILITY = Capability(
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=CAPABILITY.argument_spec, supports_check_mode=True, **CAPABILITY.rules)
-    result = CAPABILITY.answer(module.params, check_mode=module.check_mode, diff=module._diff)
-    for warning in result.pop("warnings", []):
-        module.warn(warning)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    Module(CAPABILITY).finish()
 
 
 if __name__ == "__main__":

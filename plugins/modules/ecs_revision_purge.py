@@ -171,9 +171,8 @@ resource_actions:
   sample: ["ecs:DeleteTaskDefinitions", "ecs:DescribeServices"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 from ansible_collections.keyturn.ecs.plugins.module_utils._purge import purge
 
 CAPABILITY = Capability(
@@ -190,13 +189,7 @@ CAPABILITY = Capability(
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=CAPABILITY.argument_spec, supports_check_mode=True, **CAPABILITY.rules)
-    result = CAPABILITY.answer(module.params, check_mode=module.check_mode, diff=module._diff)
-    for warning in result.pop("warnings", []):
-        module.warn(warning)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    Module(CAPABILITY).finish()
 
 
 if __name__ == "__main__":

@@ -106,22 +106,12 @@ resource_actions:
   sample: ["s3:GetObject", "s3:PutObject"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.entries import looking_like_keys
 from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.ledger import CAPABILITY
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=CAPABILITY.argument_spec, supports_check_mode=True, **CAPABILITY.rules)
-    # Ansible would add owner, size and the like of a file at "path"; the action plugin does not.
-    module.add_path_info = dict  # type: ignore[method-assign]
-    # A refused entry is an argument all the same, and arguments are shown at high verbosity.
-    module.no_log_values.update(looking_like_keys(module.params["entries"]))
-    result = CAPABILITY.answer(module.params, check_mode=module.check_mode, diff=module._diff)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    Module(CAPABILITY).finish()
 
 
 if __name__ == "__main__":

@@ -92,21 +92,12 @@ resource_actions:
   sample: ["s3:GetObject"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.keyturn.ecs.plugins.module_utils._ledger.ledger import INFO
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=INFO.argument_spec, supports_check_mode=True, **INFO.rules)
-    # Ansible would add owner, size and the like of a file at "path"; the action plugin does not.
-    module.add_path_info = dict  # type: ignore[method-assign]
-    result = INFO.answer(module.params, check_mode=module.check_mode, diff=module._diff)
-    for warning in result.pop("warnings", []):
-        module.warn(warning)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    Module(INFO).finish()
 
 
 if __name__ == "__main__":

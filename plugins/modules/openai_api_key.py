@@ -122,22 +122,15 @@ msg:
   sample: "Made key key_abc, named 'elevareai-2026-11'."
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
+from ansible_collections.keyturn.ecs.plugins.module_utils._capability import WithoutAws
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.api import Api
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.connection import CONNECTION_SPEC
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import absent, present
-
-ARGUMENT_SPEC = {
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "project_id": {"type": "str", "required": True},
-    "service_account_id": {"type": "str"},
-    "name": {"type": "str"},
-    "key_id": {"type": "str", "no_log": False},
-}
+from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber
 
 NEEDS_NO_LOG = (
     "The module was run without its action plugin, which keeps the new key's value out of the output. Nothing was "
@@ -145,31 +138,33 @@ NEEDS_NO_LOG = (
 )
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(scrub: Scrubber, options: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Do what the options ask for; raises KeyturnError."""
-    if module.params["state"] == "absent":
-        return absent(Api.of(module.params, admin=True), module.params, check_mode=module.check_mode)
-    if not module.no_log:  # what the action plugin, or the task, says: no_log is no option of this module
-        raise KeyturnError(NEEDS_NO_LOG)
-    api = Api.of(module.params, admin=True)
-    return present(api, module.params, check_mode=module.check_mode, remember=module.no_log_values.add)
+    work = absent if options["state"] == "absent" else present
+    return work(Api.of(options, scrub, admin=True), options, check_mode=check_mode)
+
+
+CAPABILITY = WithoutAws(
+    spec={
+        **CONNECTION_SPEC,
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "project_id": {"type": "str", "required": True},
+        "service_account_id": {"type": "str"},
+        "name": {"type": "str"},
+        "key_id": {"type": "str", "no_log": False},
+    },
+    run=lambda scrub, options, check_mode, _say: run(scrub, options, check_mode),
+    rules={"required_if": [("state", "present", ("service_account_id", "name")), ("state", "absent", ("key_id",))]},
+    shown=frozenset({"value"}),
+)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC},
-        required_if=[("state", "present", ("service_account_id", "name")), ("state", "absent", ("key_id",))],
-        supports_check_mode=True,
-    )
-    try:
-        result = run(module)
-    except KeyturnError as error:
-        result = {"changed": False, **error.result, "msg": error.msg, "failed": True}
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    # From the moment it is known the value is censored in whatever this module says. Only this result may hold it.
-    module.no_log_values.discard(result["value"])
-    module.exit_json(**result)
+    module = Module(CAPABILITY)
+    # What the action plugin, or the task, says: no_log is no option of this module.
+    if module.params["state"] == "present" and not module.no_log:
+        module.fail_json(NEEDS_NO_LOG, changed=False)
+    module.finish()
 
 
 if __name__ == "__main__":

@@ -145,26 +145,23 @@ cause:
   sample: timeout
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.keyturn.ecs.plugins.module_utils._capability import WithoutAws
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.api import Api
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.connection import CONNECTION_SPEC
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import id_of, list_keys
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.verdict import check
-
-ARGUMENT_SPEC = {
-    "project_id": {"type": "str"},
-    "value": {"type": "str", "no_log": True},
-}
+from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(scrub: Scrubber, options: Mapping[str, Any]) -> dict[str, Any]:
     """Do what the options ask for; raises KeyturnError, with the keys where the check of the value failed."""
-    project_id, value = module.params["project_id"], module.params["value"]
-    api = Api.of(module.params, admin=project_id is not None)
+    project_id, value = options["project_id"], options["value"]
+    api = Api.of(options, scrub, admin=project_id is not None)
     result: dict[str, Any] = {"changed": False}
     if project_id is not None:
         keys = list_keys(api, project_id)
@@ -179,19 +176,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return result
 
 
+CAPABILITY = WithoutAws(
+    spec={**CONNECTION_SPEC, "project_id": {"type": "str"}, "value": {"type": "str", "no_log": True}},
+    run=lambda scrub, options, _check_mode, _say: run(scrub, options),
+    rules={"required_one_of": [("project_id", "value")]},
+)
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC},
-        required_one_of=[("project_id", "value")],
-        supports_check_mode=True,
-    )
-    try:
-        result = run(module)
-    except KeyturnError as error:
-        result = {"changed": False, **error.result, "msg": error.msg, "failed": True}
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    Module(CAPABILITY).finish()
 
 
 if __name__ == "__main__":

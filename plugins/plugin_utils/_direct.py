@@ -21,12 +21,11 @@ from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
-from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.keyturn.ecs.plugins.module_utils import _aws
-from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
+from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability, complaint
 
 display = Display()
 
@@ -51,22 +50,28 @@ class DirectAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         if not self._runs_here():
-            return {**result, **self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)}
+            return {**result, **self._elsewhere(task_vars)}
         with self._task_environment():
             return {**result, **self._answer(task_vars or {})}
+
+    def _elsewhere(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """The ordinary module's result."""
+        result: dict[str, Any] = self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+        return result
 
     def _runs_here(self) -> bool:
         """The controller is where the module would run, as the same user, and has the library."""
         become = self._connection.become
         other_user = become is not None and bool(self._play_context.become)
-        return self._connection.transport == "local" and not other_user and not self._task.async_val and _aws.HAS_BOTO3
+        has_library = _aws.HAS_BOTO3 or not self.capability.needs_boto3
+        return self._connection.transport == "local" and not other_user and not self._task.async_val and has_library
 
     def _answer(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         validator = ArgumentSpecValidator(self.capability.argument_spec, **self.capability.rules)
         checked = validator.validate(self._task.args)
-        secrets = checked._no_log_values
+        secrets = checked._no_log_values | self.capability.secrets(self._task.args)
         if checked.error_messages:
-            return _censored({"failed": True, "msg": self._complaint(checked.errors[0])}, secrets)
+            return _censored({"failed": True, "msg": complaint(checked.errors[0], self._task.action)}, secrets)
         answer = self.capability.answer(
             checked.validated_parameters,
             check_mode=self._task.check_mode,
@@ -93,12 +98,6 @@ class DirectAction(ActionBase):
                 display.display(f"[{host}] {remove_values(line, secrets)}")
 
         return say
-
-    def _complaint(self, error: Any) -> str:
-        """The validator's text, as AnsibleModule words it."""
-        if isinstance(error, UnsupportedError):
-            return f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
-        return str(error.msg)
 
     @contextmanager
     def _task_environment(self) -> Iterator[None]:

@@ -78,7 +78,7 @@ def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: P
         ({"rotate_reason": f"key {NEW_VALUE} leaked"}, "holds the value itself"),
         ({"rotate_record_path": "nowhere/record.jsonl"}, "the folder of nowhere/record.jsonl does not exist"),
         ({"rotate_project_name": ""}, "No cluster and service: set rotate_project_name"),
-        ({"rotate_store": "cupboard"}, "value of rotate_store must be one of"),
+        ({"rotate_store": "cupboard"}, "rotate_store must be keep, environment, secretsmanager or ssm."),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_call(

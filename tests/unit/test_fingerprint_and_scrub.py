@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber, map_strings
+from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber, map_strings, secret_by_looks
 
 VALUE = 'sk-proj-"Zoë"\\ñ/+=%'
 
@@ -52,6 +52,58 @@ def test_a_known_value_is_never_left(value: str, around: str) -> None:
     assert value not in Scrubber([value]).text(around + value + around).replace("********", "")
 
 
+@pytest.mark.parametrize("before", range(3))
+def test_base64_of_a_text_with_the_value_in_it(before: int) -> None:
+    whole = base64.b64encode(b"abc"[:before] + VALUE.encode() + b":rest").decode()
+    left = Scrubber([VALUE]).text(whole).replace("********", "")
+    assert len(left) <= len(whole) - len(VALUE) * 8 // 6 + 2
+
+
+@pytest.mark.parametrize("dots", ["", "...", "…"])
+def test_a_value_that_the_end_cuts_off(dots: str) -> None:
+    assert Scrubber([VALUE]).text(f"reason: {VALUE[:12]}{dots}") == "reason: ********"
+    assert Scrubber([VALUE]).text(f"reason: {VALUE[:12]} and more") == f"reason: {VALUE[:12]} and more"
+
+
+def test_a_value_that_is_no_text() -> None:
+    assert Scrubber(["sk-\udcff-0123456789"]).text("is sk-\udcff-0123456789") == "is ********"
+
+
+def test_values_that_overlap_leave_nothing() -> None:
+    assert Scrubber(["abcdefghij", "efghijklmn"]).text("-abcdefghijklmn-") == "-********-"
+
+
+def test_users_and_passwords_in_urls() -> None:
+    assert Scrubber().text("proxy http://me:secret@proxy:3128/x") == "proxy http://********@proxy:3128/x"
+
+
+def test_a_result_keeps_its_names() -> None:
+    scrub = Scrubber(["sk-the-secret-one"])
+    scrub.keep("arn:aws:ecs:us-east-1:1:service/c/web-service")
+    scrub.add("web-service")
+    scrub.add_neighbours(["prod/openai", "a-long-password"])
+    result = {
+        "arn": "arn:aws:secretsmanager:us-east-1:1:secret:prod/openai-a1B2c3",
+        "service": "web-service",
+        "made": "sk-the-secret-one",
+        "seen": {"sk-the-secret-one": ["sk-the-secret-one", "has a-long-password", 3]},
+    }
+    assert scrub.result(result, shown={"made"}) == {
+        **result,
+        "seen": {"********": ["********", "has ********", 3]},
+    }
+
+
+def test_what_is_secret_by_its_looks() -> None:
+    key = "sk-proj-Ab3Cd4Ef5Gh6Ij7Kl8"
+    given = {
+        "service": key,
+        "config": {"proxies": ["http://u:pass-word@proxy"]},
+        "cluster": "sk-production-cluster-east",
+    }
+    assert secret_by_looks(given) == {key, "pass-word"}
+
+
 def test_longer_values_go_first() -> None:
     assert Scrubber(["abcd", "abcdefgh"]).text("abcdefgh") == "********"
 
@@ -64,8 +116,8 @@ def test_short_neighbours_and_empty_values_stay() -> None:
 
 def test_neighbours_that_stand_in_public_names_stay() -> None:
     scrub = Scrubber()
-    scrub.keep("arn:aws:ecs:us-east-1:123456789012:service/elevareai-cluster/elevareai-api")
     scrub.add_neighbours(["us-east-1", "elevareai", "a-long-password"])
+    scrub.keep("arn:aws:ecs:us-east-1:123456789012:service/elevareai-cluster/elevareai-api")
     assert scrub.text("us-east-1 elevareai-api a-long-password") == "us-east-1 elevareai-api ********"
 
 

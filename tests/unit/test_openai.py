@@ -26,7 +26,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._openai.connection imp
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import absent, list_keys, present
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.transport import NoReply, Reply, Transport
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.verdict import check
-from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber
+from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import CENSORED, Scrubber
 from openai import ADMIN_KEY, Provider
 
 NOW = 1_800_000_000.0
@@ -64,19 +64,20 @@ class Caller:
     url: str
     admin_key: str = ADMIN_KEY
     slept: list[float] = dataclasses.field(default_factory=list)
-    remembered: list[str] = dataclasses.field(default_factory=list)
+    scrub: Scrubber = dataclasses.field(default_factory=Scrubber)
 
     def api(self, **changes: Any) -> Api:
         clock = Clock(now=lambda: NOW, sleep=self.slept.append, jitter=lambda: 1.0)
         given = Connection(**{"base_url": self.url, "admin_key": self.admin_key, **changes})
-        return Api(Transport(given), Scrubber([given.admin_key]), clock, given.admin_key)
+        self.scrub.add(given.admin_key)
+        return Api(Transport(given), self.scrub, clock, given.admin_key)
 
     def check(self, value: str = VALUE, **changes: Any) -> Json:
         return check(self.api(**changes), value)
 
     def present(self, *, check_mode: bool = False, timeout: float = 5, **options: Any) -> Json:
         wanted = {**MAKE, **options}
-        return present(self.api(timeout=timeout), wanted, check_mode=check_mode, remember=self.remembered.append)
+        return present(self.api(timeout=timeout), wanted, check_mode=check_mode)
 
     def absent(self, key_id: str, project_id: str = "proj_abc", *, check_mode: bool = False) -> Json:
         options = {"project_id": project_id, "key_id": key_id}
@@ -357,7 +358,7 @@ def test_a_key_is_made_once_and_its_value_told_once(provider: Provider, caller: 
     (stored,) = provider.stored()
     assert (made["changed"], made["key_id"], made["value"]) == (True, stored.id, stored.value)
     assert (made["created_at"], made["name"]) == ("2027-01-15T08:00:00+00:00", MAKE["name"])
-    assert caller.remembered == [stored.value]
+    assert caller.scrub.text(stored.value) == CENSORED
     assert provider.requests[-1].body == {"name": MAKE["name"]}
     for check_mode in (False, True):
         again = caller.present(check_mode=check_mode)
@@ -451,7 +452,7 @@ def test_a_key_that_was_made_in_vain_is_named_and_its_value_kept_back(
     assert (error.result["changed"], error.result["key_id"], error.cause) == (True, "key_9", "schema")
     assert place in error.msg
     assert "Revoke it: keyturn.ecs.openai_api_key with state=absent, project_id=proj_abc and key_id=key_9." in error.msg
-    assert (VALUE in caller.remembered) == (VALUE in json.dumps(body))
+    assert (caller.scrub.text(VALUE) == CENSORED) == (VALUE in json.dumps(body))
 
 
 @pytest.mark.parametrize(
@@ -700,7 +701,7 @@ def test_whatever_a_provider_answers_ends_in_a_result_or_an_error_of_ours(status
     api = Api(Dreamt(status, data), Scrubber([ADMIN_KEY, VALUE]), clock, ADMIN_KEY)  # type: ignore[arg-type]
     calls: list[Callable[[], object]] = [
         lambda: check(api, VALUE),
-        lambda: present(api, MAKE, check_mode=False, remember=lambda _value: None),
+        lambda: present(api, MAKE, check_mode=False),
         lambda: absent(api, {"project_id": "proj_abc", "key_id": "key_abc"}, check_mode=False),
     ]
     for call in calls:
@@ -737,7 +738,7 @@ def test_empty_strings_are_not_given() -> None:
     empty = {"base_url": "", "admin_key": "", "organization": "", "ca_path": ""}
     assert Connection.of({**OPTIONS, **empty}) == Connection()
     with pytest.raises(KeyturnError, match=r"admin_key is missing.*OPENAI_ADMIN_KEY"):
-        Api.of({**OPTIONS, **empty}, admin=True)
+        Api.of({**OPTIONS, **empty}, Scrubber(), admin=True)
 
 
 def test_a_key_is_not_shown_by_the_connection_that_holds_it() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .._errors import KeyturnError
 from .._fingerprint import fingerprint
+from .._scrub import Scrubber
 from .file import MODE, Found, Pause, explained, left_behind, look, replace, temporary
 from .text import Edited, edit, has_reference
 
@@ -75,7 +76,9 @@ class Plan:
         return MODE if self.changes else self.found.mode
 
 
-def set_value(options: Mapping[str, Any], *, check_mode: bool, pause: Pause = time.sleep) -> dict[str, Any]:
+def set_value(
+    options: Mapping[str, Any], *, check_mode: bool, scrub: Scrubber | None = None, pause: Pause = time.sleep
+) -> dict[str, Any]:
     """Give the variable its value and return the result.
 
     Raises:
@@ -87,6 +90,8 @@ def set_value(options: Mapping[str, Any], *, check_mode: bool, pause: Pause = ti
             plan = make_plan(look(request.path), request)
             if not check_mode and (plan.changes or left_behind(plan.found.target)):
                 plan = _apply(plan.found.target, request, pause)
+        if scrub:
+            scrub.add(*(statement.plain for statement in plan.edited.before))
     except KeyturnError as error:
         raise error.with_result(path=request.path, variable=request.variable) from None
     return _result(request, plan)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import KeyturnError
-from .._scrub import CENSORED, LOOKS_LIKE_A_KEY
+from .._scrub import CENSORED, LOOKS_LIKE_A_KEY, strings
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ def result(path: str, added: Addition) -> dict[str, Any]:
     }
 
 
-def looking_like_keys(entries: Sequence[Mapping[str, Any]]) -> set[str]:
+def looking_like_keys(entries: Any) -> set[str]:
     """Texts that must not be shown by anybody."""
-    return {text for entry in entries for _place, text in _strings(entry, "") if LOOKS_LIKE_A_KEY.search(text)}
+    return {text for text in strings(entries) if LOOKS_LIKE_A_KEY.search(text)}
 
 
 def _strings(data: Any, place: str) -> Iterator[tuple[str, str]]:

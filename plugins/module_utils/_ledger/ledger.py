@@ -10,18 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _capability
 from .._aws import Aws
+from .._capability import Capability, Say
 from .._errors import KeyturnError
+from .._scrub import Scrubber
 from . import local, s3
-from .entries import lines, read
+from .entries import lines, looking_like_keys, read
 
 SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "entries": {"type": "list", "elements": "dict", "required": True},
 }
-
-
 INFO_SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "where": {"type": "dict", "default": {}},
@@ -31,7 +30,7 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class LedgerCapability(_capability.Capability):
+class LedgerCapability(Capability):
     """A capability that reaches AWS only for a path that is there.
 
     Attributes:
@@ -40,49 +39,23 @@ class LedgerCapability(_capability.Capability):
 
     in_file: Callable[[Options, bool], dict[str, Any]] = field(kw_only=True)
 
-    def answer(
-        self,
-        options: Options,
-        *,
-        check_mode: bool,
-        diff: bool,
-        say: _capability.Say = _capability._silent,
-    ) -> dict[str, Any]:
-        if options["path"].startswith(s3.SCHEME):
-            return super().answer(options, check_mode=check_mode, diff=diff, say=say)
+    def secrets(self, given: Options) -> set[str]:
+        """A refused entry is an option all the same, and options are shown at high verbosity."""
+        return super().secrets(given) | looking_like_keys(given.get("entries"))
+
+    def perform(self, scrub: Scrubber, options: Options, check_mode: bool, say: Say) -> dict[str, Any]:
+        path = options["path"]
         try:
-            result = self.in_file(options, check_mode)
+            if path.startswith(s3.SCHEME):
+                return super().perform(scrub, options, check_mode, say)
+            return self.in_file(options, check_mode)
         except KeyturnError as error:
-            return {"changed": False, "path": options["path"], **error.result, "msg": error.msg, "failed": True}
-        if not diff:
-            result.pop("diff", None)
-        if not result.get("warnings"):
-            result.pop("warnings", None)
-        return result
-
-
-def in_bucket(path: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Do something with an object in S3.
-
-    Raises:
-        KeyturnError: with ``path``.
-    """
-    try:
-        return act()
-    except KeyturnError as error:
-        raise error.with_result(path=path) from None
+            raise error.with_result(path=path) from None
 
 
 def append(aws: Aws, options: Options, check_mode: bool) -> dict[str, Any]:
-    """Append to an object in S3."""
-    path = options["path"]
-    return in_bucket(path, lambda: s3.append(aws, path, lines(options["entries"]), check_mode=check_mode))
-
-
-def info(aws: Aws, options: Options) -> dict[str, Any]:
-    """Read an object in S3."""
-    path = options["path"]
-    return in_bucket(path, lambda: told(options, s3.content(aws, path)))
+    """Append to an object in S3; raises KeyturnError."""
+    return s3.append(aws, options["path"], lines(options["entries"]), check_mode=check_mode)
 
 
 def told(options: Options, ledger: bytes | None) -> dict[str, Any]:
@@ -107,6 +80,6 @@ CAPABILITY = LedgerCapability(
 )
 INFO = LedgerCapability(
     spec=INFO_SPEC,
-    run=lambda aws, options, _check_mode, _say: info(aws, options),
+    run=lambda aws, options, _check_mode, _say: told(options, s3.content(aws, options["path"])),
     in_file=lambda options, _check_mode: told(options, local.content(options["path"])),
 )

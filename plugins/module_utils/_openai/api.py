@@ -124,12 +124,12 @@ class Api:
         self._transport, self._clock, self._admin_key = transport, clock, admin_key
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], *, admin: bool, clock: Clock | None = None) -> Api:
+    def of(cls, options: Mapping[str, Any], scrub: Scrubber, *, admin: bool, clock: Clock | None = None) -> Api:
         """From a module's options; ``admin`` when the admin key is needed."""
         connection = Connection.of(options)
         if admin:
             connection.needs_admin_key()
-        scrub = Scrubber([connection.admin_key])
+        scrub.add(connection.admin_key)
         return cls(Transport(connection), scrub, clock or Clock(), connection.admin_key)
 
     def call(self, method: str, path: str, *, key: str, once: bool = False, **content: Any) -> Answer:

@@ -10,7 +10,7 @@ OpenAI's description of 2026-08-21 documents all four operations. About DELETE i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -146,14 +146,8 @@ class Wanted:
         return f"keyturn.ecs.openai_api_key with state=absent, project_id={self.project_id} and key_id={key_id}"
 
 
-def present(
-    api: Api, options: Mapping[str, Any], *, check_mode: bool, remember: Callable[[str], object]
-) -> dict[str, Any]:
-    """Make a key unless one of its name is there; the result of `openai_api_key`.
-
-    Args:
-        remember: told the new value before anything else is done with the answer that holds it.
-    """
+def present(api: Api, options: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """Make a key unless one of its name is there; the result of `openai_api_key`."""
     wanted = Wanted.of(options)
     there = wanted.find(api)
     if there:
@@ -174,10 +168,10 @@ def present(
     if check_mode:
         nothing_yet = {"key_id": None, "value": None, "created_at": None}
         return {"changed": True, "name": wanted.name, **nothing_yet, "msg": f"Would make a key named {wanted.name!r}."}
-    return _make(api, wanted, remember)
+    return _make(api, wanted)
 
 
-def _make(api: Api, wanted: Wanted, remember: Callable[[str], object]) -> dict[str, Any]:
+def _make(api: Api, wanted: Wanted) -> dict[str, Any]:
     """POST, once. Its answer is the only one that ever holds the value."""
     try:
         answer = api.admin("POST", wanted.path, body={"name": wanted.name}, once=True)
@@ -185,9 +179,7 @@ def _make(api: Api, wanted: Wanted, remember: Callable[[str], object]) -> dict[s
         if error.outcome_unknown:
             raise _perhaps_made(api, wanted, error) from None
         raise
-    for text in _texts(answer.data, "value"):
-        remember(text)
-        api.scrub.add(text)
+    api.scrub.add(*_texts(answer.data, "value"))
     made = Member(answer.data, f"POST {wanted.path}")
     try:
         key_id, value, created_at = made.text("id"), made.text("value"), made.time("created_at")

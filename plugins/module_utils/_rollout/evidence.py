@@ -95,6 +95,7 @@ class Evidence:
 
 def gather(aws: Aws, target: Target, snapshot: Snapshot, definition: Deployed | None) -> Evidence:
     """Read what explains a failure. What may not be read is left out: the ending is known without it."""
+    _know_old_values(aws, target, snapshot)
     old = [task.id for task in snapshot.old_tasks(target)]
     evidence = Evidence(definition, _protected(aws, target, old))
     return _with_log(aws, target, snapshot, evidence)
@@ -143,7 +144,6 @@ def _with_log(aws: Aws, target: Target, snapshot: Snapshot, evidence: Evidence) 
             return replace(evidence, log_elsewhere=f"stream {stream} of log group {spec.log_group}")
         lines = [str(event.get("message", "")).rstrip() for event in answer.get("events") or ()]
         if lines:
-            _know_old_values(aws, target, snapshot)
             return replace(evidence, log_of=spec.name, log_lines=tuple(_shown(aws, line) for line in lines))
     return evidence
 
@@ -159,7 +159,7 @@ def _stream(spec: ContainerSpec, task: Task) -> str:
 
 
 def _know_old_values(aws: Aws, target: Target, snapshot: Snapshot) -> None:
-    """Let the scrubber know the values of the revisions that the service ran before: a log may hold them."""
+    """Let the scrubber know the values of the revisions that the service ran before: events and logs may hold them."""
     service = snapshot.service
     names = [service.task_definition, *(entry.task_definition for entry in service.deployments)] if service else []
     for name in dict.fromkeys(names):

@@ -168,7 +168,7 @@ def _check_value(value: str, pattern: str | None) -> None:
     except re.error as error:
         raise KeyturnError(f"value_pattern is not a regular expression: {error}.") from None
     if not matches:
+        shown = f" {pattern}" if pattern.startswith("^") else ""  # else it may be a key that got there by mistake
         raise KeyturnError(
-            f"value does not match value_pattern {pattern}: check that the whole key was copied, or change "
-            "value_pattern."
+            f"value does not match value_pattern{shown}: check that the whole key was copied, or change value_pattern."
         )
