@@ -45,6 +45,8 @@ THROTTLED_ATTEMPTS = 40
 MAX_BACKOFF = 20.0
 # A call that failed otherwise (no connection, 5xx) is tried for some seconds: a wrong endpoint is told soon.
 OTHER_ATTEMPTS = 8
+# Seconds before what must not be repeated blindly is looked at, and tried again where nothing came of it.
+AGAIN_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
 
 # How a client tries: REPEAT as above, ONCE for what must not be repeated blindly, OPTIONAL for what is merely useful.
 REPEAT, ONCE, OPTIONAL = "repeat", "once", "optional"

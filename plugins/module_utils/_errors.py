@@ -62,6 +62,13 @@ class AwsError(KeyturnError):
         self.transient = transient
 
 
+def unsure(error: KeyturnError, action: str) -> str:
+    """What to say of an action that failed when AWS may have carried it out all the same; empty when it did not."""
+    if isinstance(error, AwsError) and error.outcome_unknown:
+        return f"Whether {action} was carried out is not known; the next run finds out."
+    return ""
+
+
 class AccessDeniedError(AwsError):
     """The caller lacks a permission; ``permission`` names it (``ecs:ListTasks``)."""
 

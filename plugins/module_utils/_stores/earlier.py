@@ -10,7 +10,7 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,11 +85,11 @@ def _parameter_value(aws: Aws, held: Held, version: str) -> str:
         more = {"NextToken": answer["NextToken"]}
 
 
-def restore(aws: Aws, earlier: Earlier) -> None:
+def restore(aws: Aws, earlier: Earlier, pause: Callable[[float], None]) -> None:
     """Make the earlier version current. It may be repeated."""
     held = earlier.held
     if held.reference.store == SSM:
-        store.carry_out(aws, store.prepare(aws, Write("put_parameter", held, earlier.value)))
+        store.carry_out(aws, store.prepare(aws, Write("put_parameter", held, earlier.value)), pause)
         return
     aws.in_region(held.reference.region).call(
         "secretsmanager",
