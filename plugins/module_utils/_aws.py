@@ -198,6 +198,8 @@ class Aws:
         self.scrub = scrub or Scrubber()
         self.scrub.add(self._options["secret_key"], self._options["session_token"])
         self.calls: list[str] = []
+        # Once this is true, what AWS refuses is not tried again for minutes.
+        self.over: Callable[[], bool] = lambda: False
         self._clients: dict[tuple[str, str], Any] = {}
         self._elsewhere: dict[str, Aws] = {}
         self._raw: Any = None
@@ -346,7 +348,8 @@ class Aws:
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
         if mode != OPTIONAL:
-            events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, once=mode == ONCE))
+            retry = functools.partial(_retry_refused, once=mode == ONCE, over=lambda: self.over())
+            events.register_last(f"needs-retry.{name}", retry)
         return client
 
     def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
@@ -474,6 +477,7 @@ def _retry_refused(
     attempts: int,
     caught_exception: Exception | None,
     once: bool,
+    over: Callable[[], bool] = lambda: False,
     uniform: Callable[[float, float], float] = random.uniform,
     **_more: Any,
 ) -> float | None:
@@ -486,7 +490,7 @@ def _retry_refused(
     error = response[1].get("Error", {}) if response else {}
     refused = error.get("Code") in _THROTTLED or "Too many concurrent attempts" in error.get("Message", "")
     unsent = isinstance(caught_exception, _unsent_errors())
-    if (refused and attempts < THROTTLED_ATTEMPTS) or (once and unsent and attempts < OTHER_ATTEMPTS):
+    if (refused and attempts < THROTTLED_ATTEMPTS and not over()) or (once and unsent and attempts < OTHER_ATTEMPTS):
         return uniform(0.0, min(2.0 ** (attempts - 1), MAX_BACKOFF))
     return None
 

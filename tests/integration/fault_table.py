@@ -15,13 +15,28 @@ import re
 import signal
 import time
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
+from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
+from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from ansible_collections.keyturn.ecs.plugins.module_utils._info.info import info as info_function
+from ansible_collections.keyturn.ecs.plugins.module_utils._logs.scan import scan as scan_function
+from ansible_collections.keyturn.ecs.plugins.module_utils._preflight.preflight import preflight as preflight_function
+from ansible_collections.keyturn.ecs.plugins.module_utils._purge import purge as purge_function
+from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock
+from ansible_collections.keyturn.ecs.plugins.modules import (
+    ecs_env_info,
+    ecs_env_preflight,
+    ecs_log_scan,
+    ecs_revision_purge,
+)
 from integration.stores import CASES, Stores
-from integration.support import NEW, OLD, Json
+from integration.support import NEW, OLD, THIRD, VARIABLE, Json, assert_no_value, with_value
 
 OURS = "keyturn.ecs/"
 SECRET_ACTIONS = {"create_secret", "put_secret_value", "put_parameter", "restore_secret_version"}
@@ -125,9 +140,7 @@ def state(lab: Stores, secrets: bool) -> State:
     if secrets:
         for secret in lab.secrets_manager.list_secrets()["SecretList"]:
             answer = lab.secrets_manager.list_secret_version_ids(SecretId=secret["ARN"], IncludeDeprecated=True)
-            stages = {
-                stage: one["VersionId"] for one in answer["Versions"] for stage in one.get("VersionStages") or ()
-            }
+            stages = {stage: one["VersionId"] for one in answer["Versions"] for stage in one.get("VersionStages") or ()}
             moved = "/".join(stages[stage] for stage in sorted(stages) if stage != "AWSPREVIOUS")
             found[secret["Name"]] = (moved, len(answer["Versions"]))
         for parameter in lab.ssm.describe_parameters()["Parameters"]:
@@ -150,6 +163,23 @@ class Scenario:
     steps: Sequence[Step]
     wrong: Callable[[Stores], list[str]]
     secrets: bool = True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run of a module that proves something and changes nothing.
+
+    Attributes:
+        make: brings the environment about, once for all cells.
+        read: the module.
+        proof: what it proves.
+        doubt: what it could not look at.
+    """
+
+    make: Callable[[Stores], Any]
+    read: Callable[[Stores], Json]
+    proof: Callable[[Json], object]
+    doubt: Callable[[Json], object]
 
 
 @dataclass(frozen=True)
@@ -249,6 +279,98 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+def asked(lab: Stores, of: ModuleType, run: Callable[[Aws, Json], Json], **given: Any) -> Json:
+    """A module's result, with another function behind it that lets the simulator's time pass."""
+    capability = replace(of.CAPABILITY, run=lambda aws, options, _check, _say: run(aws, options))
+    options = lab.validated(capability, {"cluster": "c", "variable": VARIABLE, **given})
+    result: Json = capability.answer(options, check_mode=False, diff=False)
+    assert_no_value(result)
+    return result
+
+
+def old_revisions(lab: Stores) -> Json:
+    """Five revisions, of which the last two are needed."""
+    lab.environment()
+    for value in (NEW, OLD, THIRD, NEW):
+        lab.register(containerDefinitions=with_value(lab.definition("s:1"), value))
+    lab.ecs("UpdateService", cluster="c", service="s", taskDefinition="s:5")
+    lab.sim.advance(900)
+    return {}
+
+
+def purge(lab: Stores, _given: Json) -> Json:
+    def run(aws: Aws, options: Json) -> Json:
+        return purge_function(aws, options, False, pause=lambda seconds: lab.sim.advance(seconds) and None)
+
+    return asked(lab, ecs_revision_purge, run, service="s")
+
+
+def purged(lab: Stores) -> list[str]:
+    left = {number for number, status in state(lab, False).revisions.items() if status != "DELETE_IN_PROGRESS"}
+    return [] if left == {4, 5} else [f"left are {sorted(left)}"]
+
+
+SCENARIOS["purge"] = Scenario(old_revisions, (purge,), purged, secrets=False)
+
+
+def rolling_out(lab: Stores) -> None:
+    """Old tasks and new ones, and a line in the new ones' log."""
+    lab.environment()
+    lab.rotate()
+    lab.sim.advance(45)
+    lab.sim.log("c", "s", "openai.AuthenticationError: Error code: 401 - Incorrect API key provided")
+
+
+def deadlocked(lab: Stores) -> None:
+    """A service with one problem, and nothing to be warned of."""
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    percents = {"minimumHealthyPercent": 100, "maximumPercent": 100}
+    lab.environment(service_options={"deploymentConfiguration": {**breaker, **percents}})
+
+
+def info(lab: Stores) -> Json:
+    def run(aws: Aws, options: Json) -> Json:
+        return info_function(aws, options, now=lab.sim.now)
+
+    return asked(lab, ecs_env_info, run, fingerprint=fingerprint(VARIABLE, OLD))
+
+
+def scan(lab: Stores) -> Json:
+    def run(aws: Aws, options: Json) -> Json:
+        return scan_function(aws, options, clock=Clock(now=lab.sim.now))
+
+    return asked(lab, ecs_log_scan, run, service="s", fail_on_match=False)
+
+
+def preflight(lab: Stores) -> Json:
+    return asked(lab, ecs_env_preflight, preflight_function, service="s", value=NEW, fail_on_problems=False)
+
+
+READINGS = {
+    "info": Reading(
+        lambda lab: lab.environment(),
+        info,
+        lambda result: (
+            sorted((one["kind"], one["id"]) for one in result["holders"]),
+            [one["fingerprint"] for one in result["variables"]],
+        ),
+        lambda result: result["unverified"] and not result["clear"],
+    ),
+    "log scan": Reading(
+        rolling_out,
+        scan,
+        lambda result: (result["matches_total"], result["scanned_streams"]),
+        lambda result: result["unverified"] or result.get("warnings"),
+    ),
+    "preflight": Reading(
+        deadlocked,
+        preflight,
+        lambda result: [one["check"] for one in result["problems"]],
+        lambda result: result["permissions"]["unchecked"] or len(result["problems"]) > 1 or result.get("warnings"),
+    ),
+}
+
+
 # One cell
 
 
@@ -263,15 +385,21 @@ def perform(lab: Stores, scenario: Scenario, given: Json) -> list[Did]:
     return done
 
 
-def record(lab: Stores, scenario: Scenario) -> tuple[list[Spot], tuple[int, int, int]]:
-    """The calls of an undisturbed run, and how much there is afterwards."""
-    given = prepared(lab, scenario)
-    done = perform(lab, scenario, given)
+def recorded(lab: Stores) -> list[Spot]:
+    """The collection's calls so far."""
     spots, seen = list[Spot](), Counter[tuple[str, str]]()
     for call in lab.calls():
         name = call["service"], call["operation"]
         seen[name] += 1
         spots.append(Spot(*name, seen[name], len(spots)))
+    return spots
+
+
+def record(lab: Stores, scenario: Scenario) -> tuple[list[Spot], tuple[int, int, int]]:
+    """The calls of an undisturbed run, and how much there is afterwards."""
+    given = prepared(lab, scenario)
+    done = perform(lab, scenario, given)
+    spots = recorded(lab)
     assert [one.result.get("msg") for one in done] == [None] * len(scenario.steps)
     assert scenario.wrong(lab) == []
     return spots, done[-1].after.counts
@@ -310,6 +438,23 @@ def cell(lab: Stores, scenario: Scenario, spot: Spot, fault: Fault, counts: tupl
     return outcome
 
 
+def reading_cell(lab: Stores, reading: Reading, spot: Spot, fault: Fault, proof: object) -> Outcome:
+    """The same for what changes nothing: the proof, or that there is none, and the proof with the next run."""
+    outcome = Outcome()
+    with struck(lab, spot, fault):
+        result = reading.read(lab)
+    named = "ExpiredToken" if fault.everywhere else spot.call
+    if result.get("failed") and named not in result["msg"]:
+        outcome.problems.append(f"does not name {named}: {result['msg']}")
+    if not result.get("failed") and reading.proof(result) != proof and not reading.doubt(result):
+        outcome.problems.append(f"proves {reading.proof(result)} instead of {proof}")
+    if result.get("failed") or reading.proof(result) != proof:
+        outcome.runs, outcome.told = 2, str(result.get("msg") or reading.doubt(result))
+        if reading.proof(reading.read(lab)) != proof:
+            outcome.problems.append("the second run does not prove it either")
+    return outcome
+
+
 @contextlib.contextmanager
 def struck(lab: Stores, spot: Spot, fault: Fault) -> Iterator[None]:
     """The fault strikes at the spot, and ends with this."""
@@ -319,7 +464,9 @@ def struck(lab: Stores, spot: Spot, fault: Fault) -> Iterator[None]:
         lab.sim.fault("*", fault.kind, times=None, service="*", **{**more, "after": spot.place})
     else:
         lab.sim.fault(spot.operation, fault.kind, times=fault.times, service=spot.service, **more)
-    lab.connection = {"aws_config": {"read_timeout": READ_TIMEOUT}} if fault.kind == "timeout" and not fault.kills else {}
+    lab.connection = (
+        {"aws_config": {"read_timeout": READ_TIMEOUT}} if fault.kind == "timeout" and not fault.kills else {}
+    )
     try:
         with lab.quick_retries():
             yield
@@ -363,7 +510,11 @@ def dishonest(did: Did, spot: Spot, fault: Fault) -> list[str]:
     named = "ExpiredToken" if fault.everywhere else spot.call
     if named not in result["msg"]:
         problems.append(f"does not name {named}: {result['msg']}")
-    if said and "update_service" not in said and not re.search(r"next run goes on|run it again|[Rr]un again", result["msg"]):
+    if (
+        said
+        and "update_service" not in said
+        and not re.search(r"next run goes on|run it again|[Rr]un again", result["msg"])
+    ):
         problems.append(f"does not say how to go on: {result['msg']}")
     return problems
 
@@ -373,3 +524,54 @@ def not_resumed(done: set[str], second: Json) -> list[str]:
     if not done or not second.get("actions") or "resumed" not in second or second["resumed"]:
         return []
     return [f"{sorted(done)} was found done, and resumed is false"]
+
+
+# The table
+
+
+@dataclass
+class Row:
+    """One fault in one scenario, over all of its calls."""
+
+    scenario: str
+    fault: str
+    runs: Counter[int] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, spot: Spot, outcome: Outcome) -> None:
+        self.runs[outcome.runs] += 1
+        self.problems += [f"{self.fault} at {spot.call} no. {spot.nth}: {problem}" for problem in outcome.problems]
+
+
+def worth(spots: Sequence[Spot]) -> list[Spot]:
+    """The first and the last call of each operation: the polls of a wait between find the same."""
+    last = {spot.call: spot.nth for spot in spots}
+    return [spot for spot in spots if spot.nth in (1, last[spot.call])]
+
+
+def some(spots: Sequence[Spot], fault: Fault, scenario: str) -> list[Spot]:
+    """A few cells, the same ones every time, by their names: every lost answer to what changes something, more of what
+    changes something than of what reads."""
+
+    def chosen(spot: Spot) -> bool:
+        number = zlib.crc32(f"{scenario}/{spot.call}/{fault.name}".encode())
+        return number % (12 if spot.changes else 48) == 0 or (spot.changes and fault.name == "answer lost")
+
+    return [spot for spot in spots if spot.nth == 1 and chosen(spot)]
+
+
+def markdown(rows: Sequence[Row], spots: Mapping[str, int]) -> str:
+    """Scenarios down, faults across; a cell tells how many calls ended right after one run, and after two."""
+    names = [fault.name for fault in FAULTS]
+    lines = [f"| scenario (calls) | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for scenario, count in spots.items():
+        cells = {row.fault: row for row in rows if row.scenario == scenario}
+        shown = [
+            f"{cells[name].runs[1]} + {cells[name].runs[2]}"
+            + f" ({len(cells[name].problems)} wrong)" * bool(cells[name].problems)
+            if name in cells
+            else "-"
+            for name in names
+        ]
+        lines.append(f"| {scenario} ({count}) | {' | '.join(shown)} |")
+    return "\n".join(lines)

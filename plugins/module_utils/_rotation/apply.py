@@ -77,11 +77,10 @@ def apply(
     """
     done: list[str] = []
     written: dict[str, Written] = {}
-    revision, doing = plan.revision, ""
+    revision = plan.revision
     made: dict[str, Any] = {}
     try:
         for write in plan.writes:
-            doing = write.action
             written[write.held.arn] = store.carry_out(aws, write, pause)
             done.append(write.action)
         if written:
@@ -91,7 +90,6 @@ def apply(
             target = target.after(written)
             desired = fold(current.base, target.places, target.value_froms, request)
         if revision is None:
-            doing = REGISTER
             revision = register(aws, current.base, desired, pause)
             done.append(REGISTER)
         made["task_definition"] = revision.arn
@@ -99,14 +97,13 @@ def apply(
             return Outcome(running(current.service), target, written)
         for write in plan.writes:
             store.check_alone(aws, write, written[write.held.arn], _pinned(target, write))
-        doing = UPDATE
         runs = update_service(aws, current.service, revision.arn, plan.force, pause)
         done.append(UPDATE)
         made.update(deployment_id=runs.deployment_id, service_deployment_arn=runs.service_deployment_arn)
         check_rivals(current.service, runs)
     except KeyturnError as error:
         left = "" if UPDATE in done else _left(written, revision if REGISTER in done else None)
-        error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error, doing), left]))
+        error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error), left]))
         raise error.with_result(changed=bool(done), actions=done, **made) from None
     return Outcome(runs, target, written)
 

@@ -90,22 +90,19 @@ def rollback(
     runs = running(way.service) if not way.deploys else Running(way.earlier.arn, None, None)
     if check_mode:
         return _result(way, runs, way.actions, options["variable"])
-    doing = ""
     try:
         for version in way.restores:
-            doing = _action(version)
             restore(aws, version, pause)
             done.append(_action(version))
             if version.held.since is None or version.held.since.is_integer():
                 pause(WHOLE_SECOND)
         if way.deploys:
-            doing = UPDATE
             runs = update_service(aws, way.service, way.earlier.arn, not way.moves, pause)
             done.append(UPDATE)
             check_rivals(way.service, runs)
     except KeyturnError as error:
         left = "The secret is back, the service is not: run it again." if done and UPDATE not in done else ""
-        error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error, doing), left]))
+        error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error), left]))
         raise error.with_result(**_result(way, runs, done, options["variable"])) from None
     return _result(way, runs, done, options["variable"])
 

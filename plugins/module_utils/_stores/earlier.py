@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._aws import Aws
-from .._errors import KeyturnError
+from .._errors import AwsError, KeyturnError
 from . import store
 from .held import Held, Write
 from .reference import CURRENT, SSM, Reference
@@ -91,12 +91,17 @@ def restore(aws: Aws, earlier: Earlier, pause: Callable[[float], None]) -> None:
     if held.reference.store == SSM:
         store.carry_out(aws, store.prepare(aws, Write("put_parameter", held, earlier.value)), pause)
         return
-    aws.in_region(held.reference.region).call(
-        "secretsmanager",
-        "UpdateSecretVersionStage",
-        f"secret {held.arn}",
-        SecretId=held.arn,
-        VersionStage=earlier.stage,
-        MoveToVersionId=earlier.version,
-        **({"RemoveFromVersionId": held.version} if held.version else {}),
-    )
+    try:
+        aws.in_region(held.reference.region).call(
+            "secretsmanager",
+            "UpdateSecretVersionStage",
+            f"secret {held.arn}",
+            SecretId=held.arn,
+            VersionStage=earlier.stage,
+            MoveToVersionId=earlier.version,
+            **({"RemoveFromVersionId": held.version} if held.version else {}),
+        )
+    except AwsError as error:
+        # The stage is where it shall be: a first attempt was carried out, and its answer was lost.
+        if error.code != "InvalidParameterException" or store.read(aws, held.reference, "").version != earlier.version:
+            raise
