@@ -45,6 +45,8 @@ THROTTLED_ATTEMPTS = 40
 MAX_BACKOFF = 20.0
 # A call that failed otherwise (no connection, 5xx) is tried for some seconds: a wrong endpoint is told soon.
 OTHER_ATTEMPTS = 8
+# Seconds before what must not be repeated blindly is looked at, and tried again where nothing came of it.
+AGAIN_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
 
 # How a client tries: REPEAT as above, ONCE for what must not be repeated blindly, OPTIONAL for what is merely useful.
 REPEAT, ONCE, OPTIONAL = "repeat", "once", "optional"
@@ -202,6 +204,8 @@ class Aws:
         self.scrub = scrub or Scrubber()
         self.scrub.add(self._options["secret_key"], self._options["session_token"])
         self.calls: list[str] = []
+        # Once this is true, what AWS refuses is not tried again for minutes.
+        self.over: Callable[[], bool] = lambda: False
         self._clients: dict[tuple[str, str], Any] = {}
         self._elsewhere: dict[str, Aws] = {}
         self._raw: Any = None
@@ -350,7 +354,8 @@ class Aws:
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
         if mode != OPTIONAL:
-            events.register_last(f"needs-retry.{name}", functools.partial(_retry_refused, once=mode == ONCE))
+            retry = functools.partial(_retry_refused, once=mode == ONCE, over=lambda: self.over())
+            events.register_last(f"needs-retry.{name}", retry)
         return client
 
     def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
@@ -478,6 +483,7 @@ def _retry_refused(
     attempts: int,
     caught_exception: Exception | None,
     once: bool,
+    over: Callable[[], bool] = lambda: False,
     uniform: Callable[[float, float], float] = random.uniform,
     **_more: Any,
 ) -> float | None:
@@ -490,7 +496,7 @@ def _retry_refused(
     error = response[1].get("Error", {}) if response else {}
     refused = error.get("Code") in _THROTTLED or "Too many concurrent attempts" in error.get("Message", "")
     unsent = isinstance(caught_exception, _unsent_errors())
-    if (refused and attempts < THROTTLED_ATTEMPTS) or (once and unsent and attempts < OTHER_ATTEMPTS):
+    if (refused and attempts < THROTTLED_ATTEMPTS and not over()) or (once and unsent and attempts < OTHER_ATTEMPTS):
         return uniform(0.0, min(2.0 ** (attempts - 1), MAX_BACKOFF))
     return None
 

@@ -9,7 +9,10 @@ Nothing here knows Ansible: a module or an action plugin turns such an error int
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_READS = re.compile(r":(?:Describe|List|Get)[A-Z]")
 
 
 class KeyturnError(Exception):
@@ -60,6 +63,13 @@ class AwsError(KeyturnError):
         self.code = code
         self.outcome_unknown = outcome_unknown
         self.transient = transient
+
+
+def unsure(error: KeyturnError) -> str:
+    """What to say of a change that failed when AWS may have carried it out all the same; empty when it did not."""
+    if not isinstance(error, AwsError) or not error.outcome_unknown or _READS.search(error.operation):
+        return ""
+    return f"Whether {error.operation} was carried out is not known; the next run finds out."
 
 
 class AccessDeniedError(AwsError):

@@ -20,7 +20,7 @@ from typing import Any
 
 from ._aws import Aws
 from ._ecs import describe_service, family_of, last_part, revision_number
-from ._errors import AwsError, KeyturnError
+from ._errors import AwsError, KeyturnError, unsure
 from ._info.revisions import ACTIVE, INACTIVE, Revision, Wanted, list_revisions, read_revision
 from ._info.services import Placed, describe_services, list_services
 from ._info.targets import Target, rules, schedules
@@ -135,6 +135,8 @@ def purge(aws: Aws, options: Mapping[str, Any], check_mode: bool, pause: Pause =
         try:
             _apply(aws, found, plan, done, pause)
         except KeyturnError as error:
+            left = "Run again: what is done stays done." if done.actions else ""
+            error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error), left]))
             raise error.with_result(**_result(request, found, plan, done)) from None
     result = _result(request, found, plan, done)
     if done.failures:

@@ -29,6 +29,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import wait as wait_function
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.rollback import rollback as rollback_function
@@ -95,6 +96,7 @@ class Lab:
         self.quirks()
         self.said: list[str] = []
         self.paused: list[float] = []
+        self.connection: Json = {}
 
     def environment(self, **wanted: Any) -> Json:
         """One service `s` in cluster `c`, two tasks, with the variable; see Simulator.create_environment."""
@@ -167,7 +169,7 @@ class Lab:
             "secret_key": "simulator-secret-key",
         }
         validator = ArgumentSpecValidator(capability.argument_spec, **capability.rules)
-        checked = validator.validate({**connection, **given})
+        checked = validator.validate({**connection, **self.connection, **given})
         assert checked.error_messages == []
         return checked.validated_parameters
 
@@ -177,11 +179,42 @@ class Lab:
 
     @contextlib.contextmanager
     def quick_retries(self) -> Iterator[list[float]]:
-        """botocore's waits between attempts do not last; gives the seconds that they would have lasted."""
+        """botocore's waits between attempts move the simulator's clock; gives their seconds."""
         waited: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            self.sim.advance(seconds)
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waited.append))
+            patch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=sleep))
             yield waited
+
+    @contextlib.contextmanager
+    def meanwhile(self, operation: str, does: Callable[[], object]) -> Iterator[None]:
+        """Let somebody do something once, when the collection's next call of an operation is about to be sent."""
+        waiting = [does]
+
+        def first(name: str) -> None:
+            if name == operation and waiting:
+                waiting.pop()()
+
+        with self.before_each_call(first):
+            yield
+        assert not waiting, f"{operation} was never called"
+
+    @contextlib.contextmanager
+    def before_each_call(self, does: Callable[[str], object]) -> Iterator[None]:
+        """Do something with the name of each operation that the collection is about to call."""
+        before_call = Aws._before_call
+
+        def first(aws: Aws, model: Any, params: Json, **more: Any) -> None:
+            does(model.name)
+            before_call(aws, model, params, **more)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Aws, "_before_call", first)
+            yield
 
     # What the simulator has, by requests of their own
 

@@ -647,7 +647,9 @@ def test_every_call_names_the_collection(lab: Lab) -> None:
         "DescribeTaskDefinition",
         "DescribeTaskDefinition",
         "RegisterTaskDefinition",
+        "DescribeServices",
         "UpdateService",
+        "ListServiceDeployments",
     ]
 
 

@@ -561,6 +561,52 @@ def test_a_call_that_fails_for_a_while_does_not_end_the_wait(lab: Lab, kind: str
     assert len(waited) == 5
 
 
+@pytest.mark.parametrize("kind", ["denied", "expired"])
+def test_a_permission_that_is_lost_meanwhile_leaves_a_whole_result(lab: Lab, kind: str) -> None:
+    lab.environment()
+    rotation = lab.rotate()
+    lab.sim.fault("DescribeServices", kind, times=None, after=2)
+    result = lab.wait(deployment_id=rotation["deployment_id"])
+    assert (result["failed"], result["status"]) == (True, "failed")
+    assert result["deployment_id"] == rotation["deployment_id"]
+    assert "it cannot be watched: ecs:DescribeServices on service s in cluster c" in result["msg"]
+    assert any(line.startswith("service: ecs:DescribeServices") for line in result["unverified"])
+    assert [one["cause"] for one in result["diagnosis"]] == ["other"]
+    assert "the rollout goes on meanwhile" in result["msg"]
+    lab.sim.clear_faults()
+    assert lab.wait(deployment_id=rotation["deployment_id"])["status"] == "completed"
+
+
+def test_a_cluster_that_is_gone_meanwhile_leaves_a_whole_result(lab: Lab) -> None:
+    lab.environment()
+    lab.rotate()
+    lab.sim.fault("DescribeServices", "error", times=None, after=2, code="ClusterNotFoundException", message="Gone.")
+    result = lab.wait()
+    assert (result["status"], "ClusterNotFoundException" in result["msg"]) == ("failed", True)
+
+
+def test_scaling_to_nothing_meanwhile_is_told(lab: Lab) -> None:
+    lab.environment()
+    rotation = lab.rotate()
+    lab.sim.advance(45)
+    lab.sim.set_service("c", "s", desiredCount=0)
+    result = lab.wait(deployment_id=rotation["deployment_id"])
+    assert (result["status"], result["tasks"]) == ("nothing_running", [])
+
+
+def test_throttling_does_not_outlast_the_timeout_for_minutes(lab: Lab) -> None:
+    lab.environment()
+    rotation = lab.rotate()
+    started = lab.sim.now()
+    lab.sim.fault("DescribeServices", "throttle", times=None, after=2)
+    with lab.quick_retries():
+        result = lab.wait(deployment_id=rotation["deployment_id"], timeout=60)
+    assert result["status"] == "timed_out"
+    assert "cannot be read: ecs:DescribeServices on service s in cluster c failed: ThrottlingException" in result["msg"]
+    # One pause of 20 s at most may have begun before, and botocore's own seven attempts of 71 s at most come after.
+    assert 60 <= result["elapsed"] <= lab.sim.now() - started < 60 + 20 + 71
+
+
 # Health
 
 

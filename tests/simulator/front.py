@@ -198,10 +198,15 @@ class Simulator:
     def fault(
         self, operation: str = "*", kind: str = "error", times: int | None = 1, service: str = "ecs", **parameters: Any
     ) -> None:
-        """A fault for the next calls; `parameters`: after, code, message, status, seconds, account, region."""
+        """A fault for the next calls; `parameters`: after, code, message, status, seconds, account, region, agent."""
         self._post("faults", operation=operation, kind=kind, times=times, service=service, **parameters)
 
+    def hanging(self) -> int:
+        """How many calls hang now, by `timeout` or `no_answer`."""
+        return int(self._post("status")["hanging"])
+
     def clear_faults(self) -> None:
+        """No more faults; the calls that hang are over."""
         self._post("faults/clear")
 
     def patch_task_definition(

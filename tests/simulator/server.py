@@ -91,29 +91,39 @@ class Endpoint:
             )
 
     def _answer(self, request: Request, caller: identity.Caller, body: bytes, environ: Environ) -> Answer:
+        agent = environ.get("HTTP_USER_AGENT", "")
+        fault = self.faults.take(request.service, request.operation, caller.account, caller.region, agent)
+        kind = fault.kind if fault else ""
+        if fault is not None and kind == "timeout":
+            self.faults.hang(fault)
+            drop(environ)
         try:
-            fault = self.faults.take(request.service, request.operation, caller.account, caller.region)
             if fault is not None:
                 _strike(fault, request, caller, body, environ)
-            if not self.buckets.allow(caller.account, caller.region, request.service, request.operation):
-                raise errors.throttled()
-            stale = fault is not None and fault.kind == "stale"
-            if request.service == "ecs":
-                answer = self._ecs(request.operation, caller, body, stale)
-            elif (request.service, request.operation) == ("sts", "GetCallerIdentity") and caller.static:
-                answer = Answer(200, moto_bridge.root_identity(caller.account).encode(), "text/xml")
-            elif request.service in _READ_BY_TASKS:
-                answer = self._read_by_tasks(request, environ, body)
-            else:
-                answer = self._moto(environ, body)
+            answer = self._carry_out(request, caller, body, environ, kind == "stale")
         except ApiError as error:
             if request.protocol == "query":
                 error = errors.in_query_protocol(error)
             content_type, text, headers = moto_bridge.error_answer(error, request.protocol)
-            return Answer(error.status, text, content_type, headers, error.code)
-        if fault is not None and fault.kind == "lost_answer":
+            answer = Answer(error.status, text, content_type, headers, error.code)
+        if fault is not None and kind == "no_answer":
+            self.faults.hang(fault)
+        if kind in ("lost_answer", "no_answer"):
             drop(environ)
         return answer
+
+    def _carry_out(
+        self, request: Request, caller: identity.Caller, body: bytes, environ: Environ, stale: bool
+    ) -> Answer:
+        if not self.buckets.allow(caller.account, caller.region, request.service, request.operation):
+            raise errors.throttled()
+        if request.service == "ecs":
+            return self._ecs(request.operation, caller, body, stale)
+        if (request.service, request.operation) == ("sts", "GetCallerIdentity") and caller.static:
+            return Answer(200, moto_bridge.root_identity(caller.account).encode(), "text/xml")
+        if request.service in _READ_BY_TASKS:
+            return self._read_by_tasks(request, environ, body)
+        return self._moto(environ, body)
 
     def _ecs(self, operation: str, caller: identity.Caller, body: bytes, stale: bool) -> Answer:
         try:
@@ -173,7 +183,7 @@ def _read(environ: Environ) -> bytes:
 
 
 def _strike(fault: Fault, request: Request, caller: identity.Caller, body: bytes, environ: Environ) -> None:
-    """Let a fault happen that comes before the operation; the others (`lost_answer`, `stale`) pass."""
+    """Let a fault happen that comes before the operation; the others (`lost_answer`, `no_answer`, `stale`) pass."""
     if fault.kind == "throttle":
         raise errors.throttled()
     if fault.kind == "error":
@@ -186,9 +196,6 @@ def _strike(fault: Fault, request: Request, caller: identity.Caller, body: bytes
         raise errors.expired()
     if fault.kind == "concurrent_revision":
         raise errors.concurrent_revision()
-    if fault.kind == "timeout":
-        time.sleep(fault.seconds)
-        drop(environ)
     if fault.kind == "reset":
         drop(environ)
 

@@ -54,7 +54,7 @@ class Watch:
         self._seen = Snapshot(0.0, None, None, None, None)
         self.verdict = Verdict("", "")
         self.due = 0.0
-        self._begun = False
+        self.begun = False
         self._unwatched = False
 
     def poll(self, at: float, clock: Clock, poll_interval: float) -> None:
@@ -63,6 +63,7 @@ class Watch:
         Raises:
             KeyturnError: there is no such service, it cannot be read, or ECS deploys nothing there.
         """
+        began = clock.now()
         try:
             self._judge(at)
             if self.verdict.over and self.verdict.status not in SUCCEEDED:
@@ -70,8 +71,9 @@ class Watch:
                 self._judge(at, full=True)
         except AwsError as error:
             # The rollout goes on without us: a lost connection is no reason to call it failed.
-            if not error.transient or not self._begun:
+            if not error.transient or not self.begun:
                 raise
+            at += clock.now() - began
             self._tell(f"cannot be read at the moment, still waiting ({error.code})", at)
             if at >= self._limits.timeout:
                 late = f"not over after {self._limits.timeout:g} s, and cannot be read: {error.msg}"
@@ -84,17 +86,17 @@ class Watch:
         self.due = min(at + pause, next_by_time(at, self._seen, self._history, self.target, self._limits))
 
     def give_up(self, error: KeyturnError, at: float) -> None:
-        """Tell of one of several rollouts that it cannot be watched; the others are."""
-        self._seen = replace(self._seen, at=at)
+        """Tell of a rollout that it cannot be watched; it goes on, and so do others that are watched."""
+        self._seen = replace(self._seen, at=at, unverified=(*self._seen.unverified, f"service: {error.msg}"))
         self.verdict = Verdict(FAILED, f"it cannot be watched: {error.msg}")
         self._unwatched = True
         self._tell(self.verdict.reason, at)
 
     def _judge(self, at: float, full: bool = False) -> None:
-        if not self._begun or not (self.target.deployment_id and self.target.task_definition):
+        if not self.begun or not (self.target.deployment_id and self.target.task_definition):
             # What was not said about the rollout is filled in. What ECS does not list at first it may list later.
             self.target = self._observer.first(*self._wanted)
-            self._begun = True
+            self.begun = True
         self._seen = self._observer.look(self.target, at, full)
         self._history = self._history.add(self._seen, self.target)
         self.verdict = judge(self._seen, self._history, self.target, self._limits)
@@ -169,6 +171,7 @@ def wait(
     clock = clock or Clock()
     limits = _limits(options)
     started = clock.now()
+    aws.over = lambda: clock.now() - started >= limits.timeout
     several = options["services"]
     tell = say if say and options["progress"] else _silent
     watches = [Watch(aws, one, limits, tell) for one in several or [options]]
@@ -180,7 +183,7 @@ def wait(
             try:
                 watch.poll(at, clock, options["poll_interval"])
             except KeyturnError as error:
-                if not several:
+                if not several and not watch.begun:
                     raise
                 watch.give_up(error, at)
         waiting = [watch.due for watch in watches if not watch.verdict.over]

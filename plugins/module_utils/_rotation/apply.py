@@ -11,24 +11,22 @@ API_UpdateService.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._aws import Aws
-from .._ecs import Deployment, Service, describe_service, same_task_definition
-from .._errors import AwsError, KeyturnError
+from .._aws import AGAIN_PAUSES, Aws
+from .._ecs import Deployment, Service, describe_service, epoch, last_part, same_task_definition
+from .._errors import AwsError, KeyturnError, unsure
 from .._stores import store
-from .._stores.held import Written
+from .._stores.held import Write, Written
 from .current import Current, Definition, parse_definition, read_newer
 from .desired import Desired, fold
-from .plan import REGISTER, Plan, holds, normal
+from .plan import REGISTER, UPDATE, Plan, holds, normal
 from .request import Request
 from .secrets import WHOLE_SECOND
 from .target import Target
 
-# Seconds before a call is tried again whose answer was lost, or that did not see a revision registered a moment ago.
-AGAIN_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0)
 # Seconds before the service is read again when UpdateService's answer was older than the update itself.
 STALE_PAUSES = (1.0, 2.0, 4.0)
 _NOT_FOUND_YET = re.compile(
@@ -38,11 +36,16 @@ _NOT_FOUND_YET = re.compile(
 
 @dataclass(frozen=True)
 class Running:
-    """What the service runs now, or will; None where only AWS can tell."""
+    """What the service runs now, or will; None where only AWS can tell.
+
+    Attributes:
+        rivals: deployments that others started meanwhile and that this one took the place of, in words.
+    """
 
     task_definition: str | None
     deployment_id: str | None
     service_deployment_arn: str | None
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,10 @@ def apply(
     done: list[str] = []
     written: dict[str, Written] = {}
     revision = plan.revision
+    made: dict[str, Any] = {}
     try:
         for write in plan.writes:
-            written[write.held.arn] = store.carry_out(aws, write)
+            written[write.held.arn] = store.carry_out(aws, write, pause)
             done.append(write.action)
         if written:
             # What is deployed from now on must be younger than the secret for whoever compares whole seconds.
@@ -88,14 +92,25 @@ def apply(
         if revision is None:
             revision = register(aws, current.base, desired, pause)
             done.append(REGISTER)
+        made["task_definition"] = revision.arn
         if not plan.deploy:
             return Outcome(running(current.service), target, written)
+        for write in plan.writes:
+            store.check_alone(aws, write, written[write.held.arn], _pinned(target, write))
         runs = update_service(aws, current.service, revision.arn, plan.force, pause)
+        done.append(UPDATE)
+        made.update(deployment_id=runs.deployment_id, service_deployment_arn=runs.service_deployment_arn)
+        check_rivals(current.service, runs)
     except KeyturnError as error:
-        error.msg = f"{error.msg.rstrip('.')}. {_left(written, revision if REGISTER in done else None)}".rstrip()
-        made = {"task_definition": revision.arn} if revision else {}
+        left = "" if UPDATE in done else _left(written, revision if REGISTER in done else None)
+        error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error), left]))
         raise error.with_result(changed=bool(done), actions=done, **made) from None
     return Outcome(runs, target, written)
+
+
+def _pinned(target: Target, write: Write) -> bool:
+    """Tell whether every reference to what was written names the version."""
+    return all(one.version for one in target.destinations if one.held and one.held.arn == write.held.arn)
 
 
 def _left(written: Mapping[str, Written], revision: Definition | None) -> str:
@@ -149,21 +164,87 @@ def update_service(
     """Deploy a revision, once, whatever happens to the answers.
 
     Nothing else of the service is restated, so that autoscaling and others keep their say.
+
+    Raises:
+        KeyturnError: somebody else deployed since the service was read. ECS compares and swaps nothing, so it is looked
+            at once more before; what happens after that stands in the answer's ``rivals``.
     """
+    rivals = _rivals(service, describe_service(aws, service.cluster, service.name))
+    if rivals:
+        raise KeyturnError(
+            f"Somebody else deployed to service {service.name} since it was read ({', '.join(rivals)}), and was not "
+            "deployed over. Look at who did; when that rollout is over, run again."
+        )
     change: dict[str, Any] = {"forceNewDeployment": True} if force else {}
     if task_definition != service.task_definition:
         change["taskDefinition"] = task_definition
     after = _send_update(aws, service, task_definition, change, pause)
+    if "taskDefinition" not in change:
+        # What the service runs is deployed again, which somebody else may have changed a moment ago.
+        task_definition = after.task_definition or task_definition
     for seconds in STALE_PAUSES:
         if _made(service, after, task_definition) is not None:
             break
         pause(seconds)
         after = describe_service(aws, service.cluster, service.name)
     deployment = _made(service, after, task_definition) or after.primary
+    # Denied, or not supported there: ecs_rollout_wait says so; the update itself is done.
+    on = f"service {service.name}"
+    listed = aws.call_optional("ecs", "ListServiceDeployments", on, cluster=service.cluster, service=service.name)
+    records = [entry for entry in (listed or {}).get("serviceDeployments") or () if deployment is not None]
     return Running(
         task_definition=task_definition,
         deployment_id=deployment.id if deployment else None,
-        service_deployment_arn=_service_deployment(aws, service, after, deployment),
+        service_deployment_arn=_service_deployment(service, after, deployment, records),
+        rivals=_rivals(service, after, deployment) or _stopped_rivals(aws, service, deployment, records),
+    )
+
+
+def check_rivals(service: Service, runs: Running) -> None:
+    """Tell of what an update took the place of without knowing it.
+
+    Raises:
+        KeyturnError: there is something.
+    """
+    if runs.rivals:
+        raise KeyturnError(
+            f"While this ran, somebody else deployed to service {service.name} ({', '.join(runs.rivals)}), and "
+            f"{runs.deployment_id} of {last_part(runs.task_definition or '')} has taken the place of that: what it was "
+            "to change does not run. Look at who did, and have that deployed again, on top of what runs now."
+        )
+
+
+def _rivals(before: Service, after: Service, own: Deployment | None = None) -> tuple[str, ...]:
+    """Deployments that were not there before, apart from one's own and others of its revision, which lose nothing."""
+    known = {(entry.id, entry.task_definition) for entry in before.deployments}
+    new = (entry for entry in after.deployments if (entry.id, entry.task_definition) not in known)
+    others = (entry for entry in new if own is None or entry.task_definition != own.task_definition)
+    return tuple(f"{entry.id} of {last_part(entry.task_definition)}" for entry in others)
+
+
+def _stopped_rivals(
+    aws: Aws, before: Service, own: Deployment | None, records: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    """The same by the service deployments' records: a deployment without tasks is soon listed no more."""
+    if own is None or own.created_at is None:
+        return ()
+    known = max((entry.created_at or 0.0 for entry in before.deployments), default=0.0)
+    stopped = [
+        str(entry.get("targetServiceRevisionArn"))
+        for entry in records
+        if entry.get("status") in ("STOP_REQUESTED", "STOPPED")
+        and known < (epoch(entry.get("createdAt")) or 0.0) <= own.created_at
+        and last_part(str(entry.get("targetServiceRevisionArn"))) != last_part(own.id)
+    ]
+    if not stopped:
+        return ()
+    on = f"service revisions of {before.name}"
+    answer = aws.call_optional("ecs", "DescribeServiceRevisions", on, serviceRevisionArns=stopped) or {}
+    found = {entry["serviceRevisionArn"]: entry["taskDefinition"] for entry in answer.get("serviceRevisions") or ()}
+    return tuple(
+        f"ecs-svc/{last_part(arn)} of {last_part(found.get(arn, 'an unknown revision'))}"
+        for arn in stopped
+        if found.get(arn) != own.task_definition
     )
 
 
@@ -199,17 +280,14 @@ def _made(before: Service, after: Service, task_definition: str) -> Deployment |
     return max(started, key=lambda entry: (entry.status == "PRIMARY", entry.created_at or 0.0), default=None)
 
 
-def _service_deployment(aws: Aws, before: Service, after: Service, deployment: Deployment | None) -> str | None:
+def _service_deployment(
+    before: Service, after: Service, deployment: Deployment | None, records: Sequence[Mapping[str, Any]]
+) -> str | None:
     """ARN of the service deployment: from the answer, else from the list; None where neither tells (yet)."""
     if after.current_service_deployment not in (None, before.current_service_deployment):
         return after.current_service_deployment
-    if deployment is None:
-        return None
-    # Denied, or not supported there: ecs_rollout_wait says so; the update itself is done.
-    on = f"service {before.name}"
-    answer = aws.call_optional("ecs", "ListServiceDeployments", on, cluster=before.cluster, service=before.name)
-    number = deployment.id.rpartition("/")[2]
-    for entry in (answer or {}).get("serviceDeployments") or ():
+    number = last_part(deployment.id) if deployment else ""
+    for entry in records:
         if number and str(entry.get("targetServiceRevisionArn", "")).rpartition("/")[2] == number:
             return str(entry.get("serviceDeploymentArn"))
     return None

@@ -17,12 +17,12 @@ from typing import Any
 
 from .._aws import Aws
 from .._ecs import Service, describe_service, last_part, same_task_definition
-from .._errors import KeyturnError
+from .._errors import KeyturnError, unsure
 from .._fingerprint import fingerprint
 from .._stores import store
 from .._stores.earlier import RESTORE, Earlier, look, restore
 from .._stores.reference import SSM
-from .apply import Running, running, update_service
+from .apply import Running, check_rivals, running, update_service
 from .current import Definition, read_definition
 from .desired import Place, place_of
 from .plan import UPDATE
@@ -92,16 +92,17 @@ def rollback(
         return _result(way, runs, way.actions, options["variable"])
     try:
         for version in way.restores:
-            restore(aws, version)
+            restore(aws, version, pause)
             done.append(_action(version))
             if version.held.since is None or version.held.since.is_integer():
                 pause(WHOLE_SECOND)
         if way.deploys:
             runs = update_service(aws, way.service, way.earlier.arn, not way.moves, pause)
             done.append(UPDATE)
+            check_rivals(way.service, runs)
     except KeyturnError as error:
-        if done:
-            error.msg = f"{error.msg.rstrip('.')}. The secret is back, the service is not: run it again."
+        left = "The secret is back, the service is not: run it again." if done and UPDATE not in done else ""
+        error.msg = " ".join(filter(None, [f"{error.msg.rstrip('.')}.", unsure(error), left]))
         raise error.with_result(**_result(way, runs, done, options["variable"])) from None
     return _result(way, runs, done, options["variable"])
 

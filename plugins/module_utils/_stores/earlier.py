@@ -10,12 +10,12 @@ https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._aws import Aws
-from .._errors import KeyturnError
+from .._errors import AwsError, KeyturnError
 from . import store
 from .held import Held, Write
 from .reference import CURRENT, SSM, Reference
@@ -85,18 +85,23 @@ def _parameter_value(aws: Aws, held: Held, version: str) -> str:
         more = {"NextToken": answer["NextToken"]}
 
 
-def restore(aws: Aws, earlier: Earlier) -> None:
+def restore(aws: Aws, earlier: Earlier, pause: Callable[[float], None]) -> None:
     """Make the earlier version current. It may be repeated."""
     held = earlier.held
     if held.reference.store == SSM:
-        store.carry_out(aws, store.prepare(aws, Write("put_parameter", held, earlier.value)))
+        store.carry_out(aws, store.prepare(aws, Write("put_parameter", held, earlier.value)), pause)
         return
-    aws.in_region(held.reference.region).call(
-        "secretsmanager",
-        "UpdateSecretVersionStage",
-        f"secret {held.arn}",
-        SecretId=held.arn,
-        VersionStage=earlier.stage,
-        MoveToVersionId=earlier.version,
-        **({"RemoveFromVersionId": held.version} if held.version else {}),
-    )
+    try:
+        aws.in_region(held.reference.region).call(
+            "secretsmanager",
+            "UpdateSecretVersionStage",
+            f"secret {held.arn}",
+            SecretId=held.arn,
+            VersionStage=earlier.stage,
+            MoveToVersionId=earlier.version,
+            **({"RemoveFromVersionId": held.version} if held.version else {}),
+        )
+    except AwsError as error:
+        # The stage is where it shall be: a first attempt was carried out, and its answer was lost.
+        if error.code != "InvalidParameterException" or store.read(aws, held.reference, "").version != earlier.version:
+            raise

@@ -11,9 +11,10 @@ API_PutParameter)
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from .._aws import Aws
+from .._aws import AGAIN_PAUSES, Aws
 from .._ecs import epoch
 from .._errors import AwsError, KeyturnError
 from .held import Held, Write, Written
@@ -95,14 +96,12 @@ def kept_settings(aws: Aws, held: Held) -> dict[str, Any]:
     return {"Name": name, "Type": described[0].get("Type") or found.get("Type") or _SECURE, **kept}
 
 
-def write(aws: Aws, wanted: Write) -> Written:
+def write(aws: Aws, wanted: Write, pause: Callable[[float], None]) -> Written:
     """Give a parameter a new value, or create it as a SecureString."""
     there, reference = aws.in_region(wanted.held.reference.region), wanted.held.reference
     name = parameter_names(reference)[0]
     if wanted.held.exists:
-        on = f"parameter {wanted.settings['Name']}"
-        answer = there.call("ssm", "PutParameter", on, Value=wanted.text, Overwrite=True, **wanted.settings)
-        return Written(wanted.held.arn, str(answer.get("Version", "")))
+        return _overwrite(there, wanted, pause)
     key: dict[str, Any] = {"KeyId": wanted.kms_key} if wanted.kms_key else {}
     if wanted.tags:
         key["Tags"] = [{"Key": tag, "Value": value} for tag, value in wanted.tags.items()]
@@ -124,3 +123,33 @@ def write(aws: Aws, wanted: Write) -> Written:
             raise
         return Written(wanted.held.arn, now.version)
     return Written(wanted.held.arn, str(answer.get("Version", "")))
+
+
+def _overwrite(there: Aws, wanted: Write, pause: Callable[[float], None]) -> Written:
+    """Make one new version, whatever happens to the answers: every PutParameter makes another."""
+    on, held = f"parameter {wanted.settings['Name']}", wanted.held
+    for seconds in (*AGAIN_PAUSES, None):
+        try:
+            answer = there.call_once("ssm", "PutParameter", on, Value=wanted.text, Overwrite=True, **wanted.settings)
+        except AwsError as error:
+            if not error.outcome_unknown or seconds is None:
+                raise
+        else:
+            return Written(held.arn, str(answer.get("Version", "")))
+        pause(seconds)
+        now = _get(there, held.reference) or {}
+        if str(now.get("Version", "")) != held.version and now.get("Value") == wanted.text:
+            return Written(held.arn, str(now["Version"]))
+    raise AssertionError("the last attempt returns or raises")
+
+
+def rival(aws: Aws, wanted: Write, written: Written, pinned: bool) -> str:
+    """Number of a version that somebody else wrote between the read and the write, or after it; empty for none."""
+    before, mine = wanted.held.version, written.version
+    if before.isdigit() and mine.isdigit() and int(mine) > int(before) + 1:
+        return str(int(mine) - 1)
+    name = wanted.settings.get("Name") or parameter_names(wanted.held.reference)[0]
+    there = aws.in_region(wanted.held.reference.region)
+    answer = there.call_optional("ssm", "GetParameter", f"parameter {name}", Name=name) or {}
+    now = str(answer.get("Parameter", {}).get("Version", mine))
+    return now if now != mine and not pinned else ""

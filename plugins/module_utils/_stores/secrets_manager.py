@@ -17,7 +17,7 @@ from .._ecs import epoch
 from .._errors import AccessDeniedError, AwsError, KeyturnError
 from . import json_text
 from .held import Held, Write, Written
-from .reference import Reference
+from .reference import CURRENT, PREVIOUS, Reference
 
 _MISSING = "ResourceNotFoundException"
 _EXISTS = "ResourceExistsException"
@@ -33,11 +33,14 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
         KeyturnError: the secret is there and cannot be used, or may not be read.
     """
     there, on = aws.in_region(reference.region), f"secret {reference.name}"
-    described, warnings = _describe(there, reference, on)
+    described, denied = _describe(there, reference, on)
     if described is None:
         known = reference.name.startswith("arn:")
         return Held(reference, reference.name if known else f"{arn_prefix}{reference.name}-??????", exists=False)
     newest = _get(there, on, reference.name, VersionStage=reference.written_stage)
+    if denied and not newest:
+        # It does not exist, or has no such version: only DescribeSecret tells which.
+        raise denied
     arn = described.get("ARN") or newest.get("ARN") or reference.name
     aws.scrub.keep(arn)
     read_from = newest
@@ -52,19 +55,19 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
         version=newest.get("VersionId", ""),
         since=max((date for date in dates if date is not None), default=None),
         kms_key=described.get("KmsKeyId") or "",
-        warnings=warnings,
+        warnings=_warnings(on, described, denied),
     )
 
 
-def _describe(there: Aws, reference: Reference, on: str) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """DescribeSecret's answer, empty where it may not be read, None for a secret that does not exist."""
+def _describe(there: Aws, reference: Reference, on: str) -> tuple[dict[str, Any] | None, AccessDeniedError | None]:
+    """DescribeSecret's answer, None for a secret that does not exist; empty where it may not be read, with the error."""
     try:
         answer = there.call("secretsmanager", "DescribeSecret", on, SecretId=reference.name)
     except AccessDeniedError as error:
-        return {}, (f"Whether the {on} was changed since its newest version was made cannot be seen: {error.msg}",)
+        return {}, error
     except AwsError as error:
         if error.code == _MISSING:
-            return None, ()
+            return None, None
         raise
     if answer.get("DeletedDate"):
         raise KeyturnError(f"The {on} is scheduled for deletion: restore it (RestoreSecret), or name another one.")
@@ -75,9 +78,15 @@ def _describe(there: Aws, reference: Reference, on: str) -> tuple[dict[str, Any]
             "then "
             "run again: the service is deployed once the replica has it."
         )
-    if answer.get("RotationEnabled"):
-        return answer, (f"The {on} is rotated by a Lambda function as well, which will replace the value.",)
-    return answer, ()
+    return answer, None
+
+
+def _warnings(on: str, described: dict[str, Any], denied: AccessDeniedError | None) -> tuple[str, ...]:
+    if denied:
+        return (f"Whether the {on} was changed since its newest version was made cannot be seen: {denied.msg}",)
+    if described.get("RotationEnabled"):
+        return (f"The {on} is rotated by a Lambda function as well, which will replace the value.",)
+    return ()
 
 
 def _get(there: Aws, on: str, arn: str, **version: str) -> dict[str, Any]:
@@ -133,6 +142,25 @@ def write(aws: Aws, wanted: Write) -> Written:
         **stages,
     )
     return Written(answer.get("ARN") or wanted.held.arn, answer.get("VersionId") or wanted.version)
+
+
+def rival(aws: Aws, wanted: Write, written: Written, pinned: bool) -> str:
+    """Id of a version that somebody else wrote between the read and the write, or after it; empty for none.
+
+    Secrets Manager moves AWSPREVIOUS to the version that was current when another took its place.
+    """
+    there = aws.in_region(wanted.held.reference.region)
+    answer = there.call_optional("secretsmanager", "DescribeSecret", f"secret {written.arn}", SecretId=written.arn)
+    versions: dict[str, list[str]] = (answer or {}).get("VersionIdsToStages") or {}
+
+    def other(stage: str, mine: str) -> str:
+        found = [version for version, stages in versions.items() if stage in stages]
+        return "" if not found or mine in found else found[0]
+
+    later = other(wanted.stage, written.version)
+    if later:
+        return "" if pinned else later
+    return other(PREVIOUS, wanted.held.version) if wanted.held.exists and wanted.stage == CURRENT else ""
 
 
 def _create(aws: Aws, there: Aws, wanted: Write, on: str) -> Written:

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from .._aws import Aws
+from .._errors import KeyturnError
 from . import parameter_store, secrets_manager
 from .held import Held, Write, Written
 from .reference import SSM, Reference
@@ -43,8 +45,26 @@ def parameter_name(aws: Aws, held: Held) -> str:
     return str(parameter_store.kept_settings(aws, held)["Name"])
 
 
-def carry_out(aws: Aws, write: Write) -> Written:
+def carry_out(aws: Aws, write: Write, pause: Callable[[float], None]) -> Written:
     """Carry a write out. It may be repeated."""
     if write.held.reference.store == SSM:
-        return parameter_store.write(aws, write)
+        return parameter_store.write(aws, write, pause)
     return secrets_manager.write(aws, write)
+
+
+def check_alone(aws: Aws, write: Write, written: Written, pinned: bool) -> None:
+    """See whether somebody else wrote at the same time: neither store compares and swaps.
+
+    Args:
+        pinned: tasks read this very version, whichever is current.
+
+    Raises:
+        KeyturnError: somebody did, between the read and the write or after it.
+    """
+    look = parameter_store if write.held.reference.store == SSM else secrets_manager
+    rival = look.rival(aws, write, written, pinned)
+    if rival:
+        raise KeyturnError(
+            f"Somebody else wrote version {rival} of {written.arn} at the same time, and nothing was deployed. Look at "
+            "who did and what, then run again."
+        )
