@@ -26,12 +26,13 @@ def _forms(value: str) -> set[str]:
     """The ways a value is commonly written into text: as it is, quoted for a URL, inside JSON, repr or base64."""
     return {
         value,
-        quote(value, safe=""),
-        quote_plus(value),
+        # Half a character, of bytes that are no UTF-8, must not make an error of its own.
+        quote(value, safe="", errors="surrogatepass"),
+        quote_plus(value, errors="surrogatepass"),
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1],
-        base64.b64encode(value.encode("utf-8")).decode("ascii"),
+        base64.b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii"),
     }
 
 

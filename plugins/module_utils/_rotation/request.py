@@ -137,11 +137,15 @@ def _check_value(value: str, pattern: str | None) -> None:
         raise KeyturnError("value is empty: give the new value.")
     if value != value.strip():
         raise KeyturnError("value has white space or a newline around it: it was probably copied with it; remove it.")
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise KeyturnError(
+            "value holds a NUL or bytes that are no UTF-8, which no container's environment takes: copy it again."
+        )
     if not pattern:
         return
     try:
         matches = re.search(pattern, value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise KeyturnError(f"value_pattern is not a regular expression: {error}.") from None
     if not matches:
         raise KeyturnError(
