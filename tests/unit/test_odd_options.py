@@ -32,7 +32,7 @@ from ansible_collections.keyturn.ecs.plugins.modules import (
     ledger,
 )
 from fakes.network import OPTIONS
-from fakes.wire import Wire, identity
+from fakes.wire import SECRET, Wire, identity
 
 VALUE, OLD = "CANARY-new-1234567890", "CANARY-old-1234567890"
 PLACE = {"cluster": "c", "service": "s"}
@@ -240,3 +240,27 @@ def test_odd_options_of_a_dotenv_file(odd: dict[str, Any], tmp_path_factory: pyt
             assert_clear(set_value(checked.validated_parameters, check_mode=True))
         except KeyturnError as error:
             assert_clear({"failed": True, "msg": error.msg, **error.result})
+
+
+@pytest.mark.parametrize("count", [49, 50])
+def test_more_tags_than_ecs_takes_are_refused_before_a_secret_is_written(wire: Wire, count: int) -> None:
+    container = {"name": "a", "secrets": [{"name": "K", "valueFrom": f"{SECRET}:::"}]}
+    tags = [{"key": f"k{number}", "value": ""} for number in range(count)] + [{"key": "aws:x", "value": "y"}]
+    wire.begin(json.dumps({"containerDefinitions": [container], **identity(1)}), json.dumps(tags), OLD)
+    result = answered(
+        ecs_env_rotate, wire.url, {"tags": {"k0": "again", "another": "one"}, "pin_secret_version": "true"}
+    )
+    if count == 49:
+        assert result["actions"] == ["put_secret_value", "register_task_definition", "update_service"]
+        (sent,) = wire.bodies("RegisterTaskDefinition")
+        assert len(json.loads(sent)["tags"]) == 50
+    else:
+        assert "would have 51 tags, 50 of them carried over" in result["msg"]
+        assert wire.bodies("PutSecretValue") == []
+
+
+@pytest.mark.parametrize("tags", [{"": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}])
+def test_tags_that_aws_does_not_take_are_named(wire: Wire, tags: dict[str, str]) -> None:
+    begin(wire)
+    assert "tags: AWS takes keys of 1 to 128 characters" in answered(ecs_env_rotate, wire.url, {"tags": tags})["msg"]
+    assert wire.sent == []

@@ -18,6 +18,9 @@ from .._stores.reference import ENVIRONMENT, Reference
 from .current import Definition
 from .request import Request
 
+# Those that AWS itself sets (aws:) do not count, and are not carried over.
+MOST_TAGS = 50
+
 
 @dataclass(frozen=True)
 class Place:
@@ -79,6 +82,9 @@ def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | 
 
     Args:
         value_froms: for each place, what its ``secrets`` entry shall name; None for an ``environment`` entry.
+
+    Raises:
+        KeyturnError: more tags than ECS takes; here, since a secret would be written before the revision is refused.
     """
     fields = copy.deepcopy(dict(base.fields))
     containers = {container["name"]: container for container in fields.get("containerDefinitions") or ()}
@@ -90,7 +96,13 @@ def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | 
         else:
             _put(container, "secrets", {"name": request.variable, "valueFrom": value_from})
             _drop(container, "environment", request.variable)
-    return Desired(fields, {**base.tags, **request.tags}, differs=fields != base.fields)
+    tags = {**base.tags, **request.tags}
+    if len(tags) > max(MOST_TAGS, len(base.tags)):
+        raise KeyturnError(
+            f"tags: the new revision would have {len(tags)} tags, {len(base.tags)} of them carried over, and ECS takes "
+            f"{MOST_TAGS}: give fewer, or take some from the task definition."
+        )
+    return Desired(fields, tags, differs=fields != base.fields)
 
 
 def _put(container: dict[str, Any], member: str, entry: dict[str, str]) -> None:

@@ -89,6 +89,12 @@ class Request:
         reserved = sorted(key for key in tags if key.lower().startswith("aws:"))
         if reserved:
             raise KeyturnError(f"tags: AWS reserves keys that begin with aws:, so {', '.join(reserved)} cannot be set.")
+        long = sorted(key for key, value in tags.items() if not 0 < len(key) <= 128 or len(value) > 256)
+        if long:
+            raise KeyturnError(
+                "tags: AWS takes keys of 1 to 128 characters and values of up to 256, so "
+                f"{long[0][:128]!r} cannot be set."
+            )
         _check_store(options)
         containers = tuple(options["containers"] or ())
         if options["if_missing"] == "add" and not containers:
