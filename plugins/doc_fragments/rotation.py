@@ -33,6 +33,7 @@ options:
   value_pattern:
     description:
       - Regular expression that O(value) must match somewhere; anchor it with V(^) and V($) as needed.
+      - A pattern that tries for ever, such as V(^(a+\)+$), is ended by the task's C(timeout) alone.
     type: str
   containers:
     description:

@@ -115,6 +115,8 @@ _THROTTLED = {
     "RequestLimitExceeded",
     "TooManyRequestsException",
 }
+# Members of aws_config that botocore takes as text without looking.
+_TEXTS = ("region_name", "signature_version", "user_agent", "user_agent_extra", "user_agent_appid")
 _ACTION_IN_MESSAGE = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z]+)")
 
 
@@ -168,10 +170,13 @@ def _config(options: Mapping[str, Any], mode: str) -> Any:
     A call that is sent once keeps our retries; what it sends came from ECS itself, so an older model does not veto it.
     """
     ours: Any = {"mode": "standard", "total_max_attempts": OTHER_ATTEMPTS if mode == REPEAT else 1}
+    odd = [name for name in _TEXTS if not isinstance(options.get(name, ""), str)]
+    if odd:
+        raise KeyturnError(f"aws_config: {', '.join(odd)} must be text.")
     base = botocore.config.Config(user_agent_extra=f"keyturn.ecs/{COLLECTION_VERSION}", retries=ours)
     try:
         merged = base.merge(botocore.config.Config(**options))
-    except (TypeError, botocore.exceptions.BotoCoreError) as error:
+    except (TypeError, AttributeError, botocore.exceptions.BotoCoreError) as error:
         raise KeyturnError(f"aws_config: {_config_complaint(error, options)}") from None
     if mode == ONCE:
         return merged.merge(botocore.config.Config(retries=ours, parameter_validation=False))
@@ -350,6 +355,9 @@ class Aws:
             )
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise KeyturnError(f"No client for {service} can be made: {self.scrub.text(str(error))}") from None
+        except (TypeError, AttributeError) as error:
+            # botocore checks few of the types: what is a list or a number there meets it here.
+            raise KeyturnError(f"aws_config holds something of the wrong type, so botocore says: {error}.") from None
         events, name = client.meta.events, client.meta.service_model.service_id.hyphenize()
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
@@ -378,6 +386,11 @@ class Aws:
             )
         if any(static.values()) and not (options["access_key"] and options["secret_key"]):
             raise KeyturnError("access_key and secret_key belong together: give both, or neither.")
+        odd = [name for name, text in static.items() if text and not (text.isascii() and text.isprintable())]
+        if odd:
+            raise KeyturnError(
+                f"{odd[0]} holds a character that no credential has, such as a newline or an accent: copy it again."
+            )
         try:
             session = _new_session(options["profile"], *static.values())
             # Reads the configuration files: a profile that does not exist is told here.

@@ -17,5 +17,7 @@ def fingerprint(variable: str, value: str) -> str:
     far
     too few to search a random key for.
     """
-    digest = hmac.new(variable.encode("utf-8"), value.encode("utf-8"), hashlib.sha256).hexdigest()
+    # What ECS holds may be no proper Unicode: half a surrogate pair. It has a fingerprint all the same.
+    key, message = (text.encode("utf-8", "surrogatepass") for text in (variable, value))
+    digest = hmac.new(key, message, hashlib.sha256).hexdigest()
     return f"sha256:{digest[:12]}"

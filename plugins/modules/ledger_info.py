@@ -11,7 +11,7 @@ short_description: Read the entries of a JSON Lines ledger
 version_added: 0.1.0
 description:
   - Reads what M(keyturn.ecs.ledger) wrote, a file on the host that the module runs on or an object in Amazon S3.
-  - A line that is no JSON object, such as one that was cut off when a disk was full, is passed over with a warning.
+  - A line that is no JSON, such as one that was cut off when a disk was full, is passed over with a warning.
 author:
   - The keyturn.ecs authors (@keyturn)
 options:
@@ -80,7 +80,7 @@ entries:
       fingerprint: sha256:9f86d081884c
       reason: quarterly
 broken:
-  description: How many lines are no JSON objects.
+  description: How many lines are no JSON.
   returned: success
   type: int
   sample: 0

@@ -395,8 +395,8 @@ def test_who_may_read_and_who_did(aws: Simulator, play: Play, trail: list[Json],
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"rotate_max_age_days": "often"}, "rotate_max_age_days must be a whole number, at least 1."),
-        ({"rotate_warn_days": -1}, "rotate_warn_days must be a whole number, at least 0."),
+        ({"rotate_max_age_days": "often"}, "rotate_max_age_days must be a whole number, at least 1"),
+        ({"rotate_warn_days": -1}, "rotate_warn_days must be a whole number, at least 0"),
         ({"rotate_audit_principals": "me"}, "rotate_audit_principals must be a list of ARNs."),
         ({"rotate_max_age": 90}, "rotate_max_age is not a variable of this role: did you mean rotate_max_age_days?"),
     ],

@@ -72,7 +72,7 @@ def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: P
 @pytest.mark.parametrize(
     ("variables", "complaint"),
     [
-        ({"rotate_timeout": "soon", "rotate_verify_key": True}, "rotate_timeout must be a number, at least 1."),
+        ({"rotate_timeout": "soon", "rotate_verify_key": True}, "rotate_timeout must be a whole number, at least 1"),
         ({"rotate_log_scan": "sometimes"}, "rotate_log_scan must be auto, true or false."),
         ({"rotate_dotenv_paths": ["none/.env"]}, "rotate_dotenv_paths: none/.env does not exist"),
         ({"rotate_reason": f"key {NEW_VALUE} leaked"}, "holds the value itself"),

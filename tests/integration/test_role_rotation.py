@@ -180,7 +180,10 @@ def test_project_name_and_region_from_the_deployment_variables(
     ("content", "complaint"),
     [
         (None, "does not exist on the controller"),
-        (json.dumps({"PROJECT_NAME": "staging", "DB_PASSWORD": NEIGHBOUR}), "with the keys PROJECT_NAME and REGION"),
+        (
+            json.dumps({"PROJECT_NAME": "staging", "DB_PASSWORD": NEIGHBOUR}),
+            "with names under the keys PROJECT_NAME and REGION",
+        ),
         (json.dumps({"DB_PASSWORD": NEIGHBOUR})[:-1], "is not a JSON object"),
     ],
     ids=["no file", "no REGION", "no JSON"],

@@ -47,7 +47,17 @@ class Request:
             raise KeyturnError("value is empty: give the new value.")
         if "\0" in request.value or any("\ud800" <= char <= "\udfff" for char in request.value):
             raise KeyturnError("value holds a NUL or half a character, which no environment takes: copy it again.")
+        if not _is_path(request.path):
+            raise KeyturnError("path holds a NUL or half a character: give the path of a file.")
         return request
+
+
+def _is_path(text: str) -> bool:
+    """Whether the system could take it for one; bytes that are no UTF-8 may stand in it."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 @dataclass(frozen=True)

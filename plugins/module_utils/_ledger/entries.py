@@ -91,7 +91,7 @@ def needs_content(wanted: Sequence[Line]) -> bool:
 
 
 def read(ledger: bytes, where: Mapping[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    """The entries whose members are as ``where`` says, and how many lines are no JSON object, such as one cut off."""
+    """The entries whose members are as ``where`` says, and how many lines are no JSON, such as one cut off."""
     found: list[dict[str, Any]] = []
     broken = 0
     for line in ledger.split(b"\n"):
@@ -100,10 +100,9 @@ def read(ledger: bytes, where: Mapping[str, Any]) -> tuple[list[dict[str, Any]],
         try:
             entry = json.loads(line.decode("utf-8-sig"))
         except (ValueError, RecursionError):
-            entry = None
-        if not isinstance(entry, dict):
             broken += 1
-        elif all(name in entry and entry[name] == wanted for name, wanted in where.items()):
+            continue
+        if isinstance(entry, dict) and all(name in entry and entry[name] == wanted for name, wanted in where.items()):
             found.append(entry)
     return found, broken
 

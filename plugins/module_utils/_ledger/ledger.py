@@ -62,7 +62,7 @@ def told(options: Options, ledger: bytes | None) -> dict[str, Any]:
     """What a ledger holds, as ``ledger_info`` tells it; None is one that is not there."""
     entries, broken = read(ledger or b"", options["where"] or {})
     path = options["path"]
-    text = f"{path}: {broken} lines are no JSON objects and were passed over; one may have been cut off."
+    text = f"{path}: {broken} lines are no JSON and were passed over; one may have been cut off."
     return {
         "changed": False,
         "path": path,

@@ -38,6 +38,8 @@ def append(path: str, wanted: Sequence[Line], *, check_mode: bool, pause: Pause 
     except OSError as error:
         remedy = " Run as a user who may write it." if error.errno in (errno.EACCES, errno.EPERM) else ""
         raise KeyturnError(f"{path}: {error.strerror or type(error).__name__}. Nothing was appended.{remedy}") from None
+    except ValueError:
+        raise KeyturnError("path holds a NUL or bytes that are no UTF-8: give the path of a file.") from None
     return result(path, added)
 
 

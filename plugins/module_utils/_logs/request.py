@@ -23,6 +23,7 @@ _EPOCH = re.compile(r"\d+(?:\.\d+)?")
 
 # AWS refuses requests that are signed with a clock further off than this, so ours is nearer.
 CLOCK_SKEW = 300.0
+LONGEST_SETTLE = 86_400  # seconds
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class Request:
         Raises:
             KeyturnError: an option makes no sense; the message names it.
         """
-        if options["settle"] < 0:
-            raise KeyturnError("settle is negative: give the seconds to wait for matches, or 0.")
+        if not 0 <= options["settle"] <= LONGEST_SETTLE:
+            raise KeyturnError(
+                f"settle must be from 0 to {LONGEST_SETTLE} seconds (a day): so long it waits for matches."
+            )
         return cls(
             cluster=_given(options, "cluster"),
             service=_given(options, "service"),
@@ -84,8 +87,8 @@ def compiled(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
     for pattern in patterns:
         try:
             one = re.compile(pattern)
-        except re.error as error:
-            raise KeyturnError(f"patterns: {pattern!r} is no regular expression: {error}.") from None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise KeyturnError(f"patterns: {pattern[:100]!r} is no regular expression: {error}.") from None
         if one.search(""):
             raise KeyturnError(f"patterns: {pattern!r} matches an empty line, and so every line: make it narrower.")
         found.append(one)

@@ -26,6 +26,7 @@ Progress = Callable[[str], None]
 
 FIRST_INTERVAL = 1.0
 GROWTH = 2.5
+LONGEST = 31_536_000  # seconds
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,8 @@ def wait(
 
 def _limits(options: Mapping[str, Any]) -> Limits:
     for name in ("timeout", "poll_interval"):
-        if options[name] <= 0:
-            raise KeyturnError(f"{name} is {options[name]}: it must be more than 0 seconds.")
+        if not 0 < options[name] <= LONGEST:  # not-a-number is neither
+            raise KeyturnError(f"{name} must be more than 0 and at most {LONGEST} seconds (a year).")
     if options["max_failed_tasks"] < 0:
         raise KeyturnError("max_failed_tasks is negative: give 0 to leave it to the circuit breaker.")
     single = [name for name in ("cluster", "service", "deployment_id", "task_definition") if options[name]]

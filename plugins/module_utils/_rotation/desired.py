@@ -16,7 +16,7 @@ from .._fingerprint import fingerprint
 from .._stores.held import Held
 from .._stores.reference import ENVIRONMENT, Reference
 from .current import Definition
-from .notes import tagged
+from .notes import MOST_TAGS, tagged, without_notes
 from .request import Request
 
 
@@ -80,6 +80,9 @@ def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | 
 
     Args:
         value_froms: for each place, what its ``secrets`` entry shall name; None for an ``environment`` entry.
+
+    Raises:
+        KeyturnError: more tags than ECS takes; here, since a secret would be written before the revision is refused.
     """
     fields = copy.deepcopy(dict(base.fields))
     containers = {container["name"]: container for container in fields.get("containerDefinitions") or ()}
@@ -91,7 +94,13 @@ def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | 
         else:
             _put(container, "secrets", {"name": request.variable, "valueFrom": value_from})
             _drop(container, "environment", request.variable)
-    return Desired(fields, tagged(base.tags, request.tags, request.notes), differs=fields != base.fields)
+    asked = {**without_notes(base.tags), **request.tags}
+    if len(asked) > max(MOST_TAGS, len(base.tags)):
+        raise KeyturnError(
+            f"tags: the new revision would have {len(asked)} tags, {len(base.tags)} of them carried over; ECS takes "
+            f"{MOST_TAGS}: give fewer, or take some from the task definition."
+        )
+    return Desired(fields, tagged(asked, request.notes), differs=fields != base.fields)
 
 
 def _put(container: dict[str, Any], member: str, entry: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ KEY_ID, REASON, BY = "keyturn:key-id", "keyturn:reason", "keyturn:by"
 NAMES = (FINGERPRINT, ROTATED_AT, KEY_ID, REASON, BY)
 # Of the run, not of the revision: one that was interrupted is found again by somebody else, at another time.
 OF_THE_RUN = frozenset({ROTATED_AT, BY})
+# Those that AWS itself sets (aws:) do not count, and are not carried over.
 MOST_TAGS = 50
 LONGEST_VALUE = 256
 _REFUSED = re.compile(r"[^\w .:/=+@-]")
@@ -43,14 +44,15 @@ def notes(record: Mapping[str, str | None], printed: str, now: float) -> dict[st
     return {name: _REFUSED.sub("_", value)[:LONGEST_VALUE] for name, value in found.items() if value}
 
 
-def tagged(base: Mapping[str, str], tags: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
-    """The new revision's tags: the base's, but for what they say of its value; the operator's; and the rotation's.
+def without_notes(tags: Mapping[str, str]) -> dict[str, str]:
+    """A revision's tags, but for what they say of its value."""
+    return {name: value for name, value in tags.items() if name not in NAMES}
 
-    As many of the rotation's as there is room for: a record is no reason for a rotation to fail.
-    """
-    kept = {**{name: value for name, value in base.items() if name not in NAMES}, **tags}
-    added = [name for name in written if name not in kept][: max(0, MOST_TAGS - len(kept))]
-    return {**kept, **{name: value for name, value in written.items() if name in kept or name in added}}
+
+def tagged(tags: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
+    """The new revision's tags: as many of the rotation's as there is room for, which is no reason for it to fail."""
+    added = [name for name in written if name not in tags][: max(0, MOST_TAGS - len(tags))]
+    return {**tags, **{name: value for name, value in written.items() if name in tags or name in added}}
 
 
 def lasting(tags: Mapping[str, str]) -> dict[str, str]:

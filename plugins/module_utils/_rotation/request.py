@@ -106,6 +106,12 @@ class Request:
         reserved = sorted(key for key in tags if key.lower().startswith("aws:"))
         if reserved:
             raise KeyturnError(f"tags: AWS reserves keys that begin with aws:, so {', '.join(reserved)} cannot be set.")
+        long = sorted(key for key, value in tags.items() if not 0 < len(key) <= 128 or len(value) > 256)
+        if long:
+            raise KeyturnError(
+                "tags: AWS takes keys of 1 to 128 characters and values of up to 256, so "
+                f"{long[0][:128]!r} cannot be set."
+            )
         _check_store(options)
         containers = tuple(options["containers"] or ())
         if options["if_missing"] == "add" and not containers:
@@ -161,11 +167,15 @@ def _check_value(value: str, pattern: str | None) -> None:
         raise KeyturnError("value is empty: give the new value.")
     if value != value.strip():
         raise KeyturnError("value has white space or a newline around it: it was probably copied with it; remove it.")
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise KeyturnError(
+            "value holds a NUL or bytes that are no UTF-8, which no container's environment takes: copy it again."
+        )
     if not pattern:
         return
     try:
         matches = re.search(pattern, value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise KeyturnError(f"value_pattern is not a regular expression: {error}.") from None
     if not matches:
         shown = f" {pattern}" if pattern.startswith("^") else ""  # else it may be a key that got there by mistake

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -20,10 +21,9 @@ _DECODER = json.JSONDecoder()
 def keys(text: str) -> tuple[str, ...] | None:
     """The keys of a JSON object; None when the text is none."""
     try:
-        data = json.loads(text)
+        return tuple(_object(text))
     except ValueError:
         return None
-    return tuple(data) if isinstance(data, dict) else None
 
 
 def get(text: str, key: str) -> str | None:
@@ -32,12 +32,20 @@ def get(text: str, key: str) -> str | None:
     Raises:
         ValueError: the text is no JSON object.
     """
-    data = json.loads(text)
-    if not isinstance(data, dict):
-        raise ValueError("it is no JSON object")
+    data = _object(text)
     if key not in data:
         return None
     return data[key] if isinstance(data[key], str) else json.dumps(data[key])
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(data, dict):
+        raise ValueError("it is no JSON object")
+    return data
 
 
 def put(text: str, key: str, value: str) -> str:
