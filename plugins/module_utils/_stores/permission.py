@@ -49,17 +49,18 @@ def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[
     asked, warnings = [], []
     for one in held:
         asked.append(_Read(_READS[one.reference.store], one.arn, one.reference.store))
-        key = kms_key(aws, one)
+        key, why = kms_key(aws, one)
         if key:
             asked.append(_Read("kms:Decrypt", key, one.reference.store))
-        elif one.kms_key and not one.kms_key.startswith("alias/aws/"):
-            warnings.append(f"Whether the execution role may use KMS key {one.kms_key} could not be checked.")
+        elif why:
+            warnings.append(f"Whether the execution role may use KMS key {one.kms_key} could not be checked: {why}")
     try:
         decided = {read: _decision(aws, arn, read) for read in asked}
         denied = [read for read, (allowed, depends) in decided.items() if not allowed and not depends]
         by_resource = [one for one in held if any(one.arn == read.resource for read in denied)]
-        if denied and all(_named_by_resource(aws, one, arn) for one in by_resource) and len(by_resource) == len(denied):
-            # IAM's simulation leaves resource policies out for roles.
+        # IAM's simulation leaves resource policies out for roles.
+        named = [_named_by_resource(aws, one, arn) for one in by_resource]
+        if denied and all(found for found, _why in named) and len(by_resource) == len(denied):
             return (*warnings, f"Only the secret's own resource policy lets the execution role {arn} read it.")
     except AwsError as error:
         return (*warnings, f"Whether the execution role {arn} may read the secret could not be checked: {error.msg}")
@@ -68,6 +69,7 @@ def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[
         raise KeyturnError(
             f"The execution role {arn} lacks {missing}, so tasks would not start: nothing was changed. Add to its "
             f"policy: {_statements([(read.action, read.resource) for read in denied])}"
+            + "".join(f" Whether the secret's own policy lets it could not be seen: {why}" for _found, why in named if why)
         )
     unsure = (
         f"Whether the execution role {arn} has {read.action} on {read.resource} cannot be said before a task starts, "
@@ -123,23 +125,24 @@ def via_service(store: str, region: str) -> str:
     return f"{store}.{region}.amazonaws.com"
 
 
-def _named_by_resource(aws: Aws, held: Held, role: str) -> bool:
+def _named_by_resource(aws: Aws, held: Held, role: str) -> tuple[bool, str]:
+    """Whether a secret's own policy names the role; and why that could not be seen."""
     if held.reference.store == SSM or not held.exists:
-        return False
+        return False, ""
     there, on = aws.in_region(held.reference.region), f"secret {held.arn}"
-    answer = there.call_optional("secretsmanager", "GetResourcePolicy", on, SecretId=held.arn)
-    return role in ((answer or {}).get("ResourcePolicy") or "")
+    answer, why = there.call_or_why("secretsmanager", "GetResourcePolicy", on, SecretId=held.arn)
+    return role in ((answer or {}).get("ResourcePolicy") or ""), why
 
 
-def kms_key(aws: Aws, held: Held) -> str:
-    """ARN of a customer's KMS key; empty for AWS's own, whose policy lets the service use it, and where unknown."""
+def kms_key(aws: Aws, held: Held) -> tuple[str, str]:
+    """ARN of a customer's KMS key, empty for AWS's own, whose policy lets the service use it; and why it is unknown."""
     if not held.kms_key or held.kms_key.startswith("alias/aws/") or ":alias/aws/" in held.kms_key:
-        return ""
+        return "", ""
     if ":key/" in held.kms_key:
-        return held.kms_key
+        return held.kms_key, ""
     there = aws.in_region(held.reference.region)
-    answer = there.call_optional("kms", "DescribeKey", f"key {held.kms_key}", KeyId=held.kms_key)
-    return str((answer or {}).get("KeyMetadata", {}).get("Arn", ""))
+    answer, why = there.call_or_why("kms", "DescribeKey", f"key {held.kms_key}", KeyId=held.kms_key)
+    return str((answer or {}).get("KeyMetadata", {}).get("Arn", "")), why
 
 
 def _statements(pairs: Sequence[tuple[str, str]]) -> str:

@@ -37,7 +37,13 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
     if described is None:
         known = reference.name.startswith("arn:")
         return Held(reference, reference.name if known else f"{arn_prefix}{reference.name}-??????", exists=False)
-    newest = _get(there, on, reference.name, VersionStage=reference.written_stage)
+    try:
+        newest = _get(there, on, reference.name, VersionStage=reference.written_stage)
+    except AccessDeniedError as error:
+        if not described:
+            # Without DescribeSecret nobody knows whether there is a secret to read: both are told.
+            error.msg = " ".join([error.msg, *warnings])
+        raise
     arn = described.get("ARN") or newest.get("ARN") or reference.name
     aws.scrub.keep(arn)
     read_from = newest
