@@ -58,10 +58,10 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/ops/keyturn"
 EXECUTION = f"arn:aws:iam::{ACCOUNT}:role/ecsTaskExecutionRole"
 TASK_ROLE = {"taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/app"}
 NOTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}}
-SOUND = {
-    "task_definition_options": TASK_ROLE,
-    "service_options": {"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}},
+BREAKER = {
+    "service_options": {"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}}
 }
+SOUND = {"task_definition_options": TASK_ROLE, **BREAKER}
 
 
 def policy(name: str) -> Json:
@@ -265,6 +265,10 @@ def _named_by_the_secret(lab: Guarded) -> None:
     lab.secrets_manager.put_resource_policy(SecretId=arn, ResourcePolicy=text)
 
 
+TAGS = {"secret_tags": {"a": "b"}}
+TO_A_SECRET = {"store": "secretsmanager", "secret_id": "prod/openai", "secret_kms_key_id": ALIAS, **TAGS}
+TO_A_PARAMETER = {"store": "ssm", "secret_id": "/prod/openai", **TAGS}
+
 ROTATE: dict[str, Feature] = {
     "environment": Feature(_environment, _rotated(tags={"ticket": "OPS-1"})),
     **{name: Feature(case.make, _rotated()) for name, case in CASES.items() if name != "environment"},
@@ -273,34 +277,38 @@ ROTATE: dict[str, Feature] = {
     "advanced parameter, own key": Feature(
         _read_by(lambda lab: lab.parameter(KeyId=lab.key, Tier="Advanced")), _rotated()
     ),
-    "to a new secret": Feature(
-        _environment,
-        _rotated(store="secretsmanager", secret_id="prod/openai", secret_tags={"a": "b"}, secret_kms_key_id=ALIAS),
-    ),
-    "to a new parameter": Feature(
-        _environment, _rotated(store="ssm", secret_id="/prod/openai", secret_tags={"a": "b"})
-    ),
+    "to a new secret": Feature(_environment, _rotated(**TO_A_SECRET)),
+    "to a new parameter": Feature(_environment, _rotated(**TO_A_PARAMETER)),
     "to a secret that names its readers": Feature(
-        _named_by_the_secret, lambda lab: lab.rotate(store="secretsmanager", secret_id="prod/openai")
+        _named_by_the_secret, lambda lab: lab.rotate(store="secretsmanager", secret_id="prod/openai", check_mode=True)
     ),
     "shared secret": Feature(_shared, _rotated()),
     "failed rollout": Feature(_failing, _fails),
 }
 
 
+def _asked(**options: Any) -> Callable[[Guarded], Any]:
+    """A rotation after a preflight that has nothing against it."""
+
+    def run(lab: Guarded) -> None:
+        if not lab.preflight(**options).get("failed"):
+            lab.settle(lab.rotate(**options))
+
+    return run
+
+
 def _whole(lab: Guarded) -> None:
     """What the entry points main, verify and rollback call, one after the other; none after one that failed."""
-    lab.sim.log("c", "s", "fine")
+    tags = {"ticket": "OPS-1"}
     steps: list[Callable[[], Any]] = [
-        lambda: lab.preflight(log_scan=True),
-        lambda: lab.rotate(tags={"ticket": "OPS-1"}),
+        lambda: lab.preflight(log_scan=True, tags=tags),
+        lambda: lab.rotate(tags=tags),
         lambda: lab.settle(lab.results[1]),
         lambda: lab.sim.log("c", "s", "fine"),
         lambda: lab.scan(deployment_id=lab.results[1]["deployment_id"]),
         lambda: lab.info(services=["s"]),
         lambda: lab.rollback(lab.results[1]),
         lambda: lab.settle(lab.results[-1]),
-        lab.record,
     ]
     for step in steps:
         if not any(result.get("failed") for result in lab.results):
@@ -348,9 +356,13 @@ ROLE_FEATURES: dict[str, Feature] = {
     "environment": Feature(_environment, _whole),
     "secret": Feature(_read_by(lambda lab: lab.secret(KmsKeyId=lab.key)), _whole),
     "parameter": Feature(_read_by(lambda lab: lab.parameter(KeyId=lab.key)), _whole),
-    "advanced parameter": Feature(_read_by(lambda lab: lab.parameter(KeyId=lab.key, Tier="Advanced")), _whole),
     "role's own session": Feature(_environment, _by_session, ("iam:SimulatePrincipalPolicy",)),
-    **{name: feature for name, feature in ROTATE.items() if name.startswith(("to a", "shared", "failed"))},
+    "to a new secret": Feature(_environment, _asked(**TO_A_SECRET)),
+    "to a new parameter": Feature(_environment, _asked(**TO_A_PARAMETER)),
+    "shared secret": Feature(_shared, _asked()),
+    "to a secret that names its readers": ROTATE["to a secret that names its readers"],
+    "failed rollout": ROTATE["failed rollout"],
+    "record": Feature(_environment, Guarded.record),
     "purge": Feature(_many_revisions, lambda lab: lab.purge(keep_previous=False)),
 }
 

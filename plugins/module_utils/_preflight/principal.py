@@ -76,6 +76,6 @@ def with_path(aws: Aws, principal: Principal, error: AwsError) -> Principal:
     answer, why = aws.call_or_why("iam", "GetRole", f"role {name}", RoleName=name)
     arn = str((answer or {}).get("Role", {}).get("Arn", ""))
     if not arn or arn == principal.arn:
-        error.msg += f" Whether the role has a path could not be seen: {why}" * bool(why)
+        error.msg += f". Whether the role has a path could not be seen: {why}" * bool(why)
         raise error
     return replace(principal, arn=arn, session=False)

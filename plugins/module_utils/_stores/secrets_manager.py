@@ -42,7 +42,7 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
     except AccessDeniedError as error:
         if not described:
             # Without DescribeSecret nobody knows whether there is a secret to read: both are told.
-            error.msg = " ".join([error.msg, *warnings])
+            error.msg = ". ".join([error.msg, *warnings])
         raise
     arn = described.get("ARN") or newest.get("ARN") or reference.name
     aws.scrub.keep(arn)
