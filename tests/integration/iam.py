@@ -57,7 +57,10 @@ PLACES = {
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ops/keyturn"
 EXECUTION = f"arn:aws:iam::{ACCOUNT}:role/ecsTaskExecutionRole"
 TASK_ROLE = {"taskRoleArn": f"arn:aws:iam::{ACCOUNT}:role/app"}
-NOTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}}
+NOTHING = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+}
 BREAKER = {
     "service_options": {"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}}
 }
@@ -149,7 +152,7 @@ class Guarded(Stores):
         return self.keep(super().rollback(rotation, **options))
 
     def wait(self, **options: Any) -> Json:
-        return self.keep(super().wait(**options))
+        return self.keep(super().wait(**{"poll_interval": 60, **options}))
 
     def settle(self, result: Json) -> None:
         """Wait for what was rotated; nothing where that failed."""
@@ -160,7 +163,9 @@ class Guarded(Stores):
         """A module; `function` in place of the one behind it."""
         capability = module.CAPABILITY
         if function is not None:
-            capability = dataclasses.replace(capability, run=lambda aws, given, check, _say: function(aws, given, check))
+            capability = dataclasses.replace(
+                capability, run=lambda aws, given, check, _say: function(aws, given, check)
+            )
         return self.keep(capability.answer(self.validated(capability, options), check_mode=False, diff=False))
 
     def preflight(self, **options: Any) -> Json:
@@ -244,7 +249,7 @@ def _fails(lab: Guarded) -> None:
     def log(_at: float) -> None:
         lab.sim.log("c", "s", "Traceback: no such module", deployment_id=result["deployment_id"])
 
-    lab.wait(before_poll=log, **{name: result[name] for name in ("deployment_id", "task_definition")})
+    lab.wait(before_poll=log, poll_interval=15, **{name: result[name] for name in ("deployment_id", "task_definition")})
     lab.sim.advance(1200)
     lab.wait(task_definition=result["task_definition"], timeout=60)
 

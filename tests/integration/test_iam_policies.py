@@ -105,12 +105,12 @@ def test_enough_nothing_too_much_and_what_lacks_is_named(lab: Guarded, name: str
             assert used, f"{name}.json: nothing needs {action} of {statement['Sid']}"
     rows = [_without(lab, name, runs, statements, *taken) for taken in takeable(name, statements)]
     calls = sum(run.calls for run in runs.values())
-    _write([f"{name}.json: {len(statements)} statements, {len(runs)} runs, {calls} calls recorded", *filter(None, rows)])
+    _write(
+        [f"{name}.json: {len(statements)} statements, {len(runs)} runs, {calls} calls recorded", *filter(None, rows)]
+    )
 
 
-def _without(
-    lab: Guarded, name: str, runs: dict[str, Run], statements: list[Json], index: int, action: str
-) -> str:
+def _without(lab: Guarded, name: str, runs: dict[str, Run], statements: list[Json], index: int, action: str) -> str:
     """What is said when a statement, or an action of it, lacks; nothing where another statement allows the same."""
     left = list(less(statements, index, action))
     lacking: dict[str, list[Json]] = {}
@@ -170,3 +170,17 @@ def test_tasks_start_with_the_execution_roles_policy_and_fail_without_a_statemen
         assert ended[one]["diagnosis"][0]["cause"] == "secret_access"
         assert taken[0]["Action"] in json.dumps(ended[one]["diagnosis"]), ended[one]["diagnosis"]
         _write([f"execution.json without {sid} | {one} | {ended[one]['msg']}"])
+
+
+@pytest.mark.parametrize(("first", "sees"), [(5, False), (7, True)])
+def test_a_value_in_the_environment_needs_the_first_statements_only(lab: Guarded, first: int, sees: bool) -> None:
+    """As the README and the page say it."""
+    lab.begin()
+    document = lab.policy("rotate")
+    lab.role("keyturn", {**document, "Statement": document["Statement"][:first]}, "/ops/")
+    feature = FEATURES["rotate"]["environment"]
+    feature.make(lab)
+    feature.run(lab)
+    rotation, rollout = lab.results
+    assert "failed" not in rotation and rollout["status"] == "completed"
+    assert bool(rollout["unverified"]) is not sees

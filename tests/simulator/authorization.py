@@ -189,7 +189,11 @@ def _key(action: str) -> Callable[[Asked], Found]:
 
 def _rule(asked: Asked) -> Found:
     bus, rule = asked.members.get("EventBusName") or "default", asked.members["Rule"]
-    yield "events:ListTargetsByRule", asked.arn("events", f"rule/{rule}" if bus == "default" else f"rule/{bus}/{rule}"), {}
+    yield (
+        "events:ListTargetsByRule",
+        asked.arn("events", f"rule/{rule}" if bus == "default" else f"rule/{bus}/{rule}"),
+        {},
+    )
 
 
 def _schedule(asked: Asked) -> Found:
@@ -216,7 +220,11 @@ def _assumed(asked: Asked) -> Found:
 
 def _role(asked: Asked) -> Found:
     name = str(asked.members["RoleName"])
-    yield "iam:GetRole", policies.role_arn(asked.caller.account, name) or f"arn:aws:iam::{asked.caller.account}:role/{name}", {}
+    yield (
+        "iam:GetRole",
+        policies.role_arn(asked.caller.account, name) or f"arn:aws:iam::{asked.caller.account}:role/{name}",
+        {},
+    )
 
 
 def _object(action: str) -> Callable[[Asked], Found]:

@@ -69,7 +69,9 @@ def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[
         raise KeyturnError(
             f"The execution role {arn} lacks {missing}, so tasks would not start: nothing was changed. Add to its "
             f"policy: {_statements([(read.action, read.resource) for read in denied])}"
-            + "".join(f" Whether the secret's own policy lets it could not be seen: {why}" for _found, why in named if why)
+            + "".join(
+                f" Whether the secret's own policy lets it could not be seen: {why}" for _found, why in named if why
+            )
         )
     unsure = (
         f"Whether the execution role {arn} has {read.action} on {read.resource} cannot be said before a task starts, "

@@ -33,17 +33,25 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
         KeyturnError: the secret is there and cannot be used, or may not be read.
     """
     there, on = aws.in_region(reference.region), f"secret {reference.name}"
-    described, warnings = _describe(there, reference, on)
+    undescribed: AccessDeniedError | None = None
+    described: dict[str, Any] | None = {}
+    warnings: tuple[str, ...] = ()
+    try:
+        described, warnings = _describe(there, reference, on)
+    except AccessDeniedError as error:
+        undescribed = error
+        warnings = (f"Whether the {on} was changed since its newest version was made cannot be seen: {error.msg}",)
     if described is None:
         known = reference.name.startswith("arn:")
         return Held(reference, reference.name if known else f"{arn_prefix}{reference.name}-??????", exists=False)
     try:
         newest = _get(there, on, reference.name, VersionStage=reference.written_stage)
     except AccessDeniedError as error:
-        if not described:
-            # Without DescribeSecret nobody knows whether there is a secret to read: both are told.
-            error.msg = ". ".join([error.msg, *warnings])
-        raise
+        if undescribed is None:
+            raise
+        # Nobody knows whether there is a secret to read: that comes first, and both are told.
+        undescribed.msg += f". {error.msg}"
+        raise undescribed from None
     arn = described.get("ARN") or newest.get("ARN") or reference.name
     aws.scrub.keep(arn)
     read_from = newest
@@ -63,11 +71,9 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
 
 
 def _describe(there: Aws, reference: Reference, on: str) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """DescribeSecret's answer, empty where it may not be read, None for a secret that does not exist."""
+    """DescribeSecret's answer, None for a secret that does not exist; and warnings."""
     try:
         answer = there.call("secretsmanager", "DescribeSecret", on, SecretId=reference.name)
-    except AccessDeniedError as error:
-        return {}, (f"Whether the {on} was changed since its newest version was made cannot be seen: {error.msg}",)
     except AwsError as error:
         if error.code == _MISSING:
             return None, ()
