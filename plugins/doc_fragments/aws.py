@@ -84,6 +84,8 @@ options:
     type: bool
     default: false
 notes:
+  - Least-privilege IAM policies for modules, role and inventory plugin are in the collection's folder C(docs/iam).
+    R(The guide on IAM, ansible_collections.keyturn.ecs.docsite.iam) explains them.
   - Empty strings count as not given.
   - Throttled calls are retried for minutes, with jitter.
   - On a local connection the work is done in Ansible's own worker process, by the action plugin of the same name;

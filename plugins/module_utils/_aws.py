@@ -117,7 +117,11 @@ _THROTTLED = {
 }
 # Members of aws_config that botocore takes as text without looking.
 _TEXTS = ("region_name", "signature_version", "user_agent", "user_agent_extra", "user_agent_appid")
-_ACTION_IN_MESSAGE = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z]+)")
+_ACTION_IN_MESSAGE = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z]+)(?: on resource: (\S+))?")
+# All that Secrets Manager says when the caller may not use a secret's key; what it calls KMS for, by its own operation.
+_NO_KMS = "Access to KMS is not allowed"
+_KMS_FOR = {"GetSecretValue": "kms:Decrypt"}
+_KMS_OTHERWISE = "kms:GenerateDataKey and kms:Decrypt"
 
 
 class _Shared:
@@ -275,10 +279,14 @@ class Aws:
 
     def call_optional(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any] | None:
         """Like :meth:`call`, for what is good to know and no more: tried once, shortly; None when it fails."""
+        return self.call_or_why(service, operation, on, **params)[0]
+
+    def call_or_why(self, service: str, operation: str, on: str, /, **params: Any) -> tuple[dict[str, Any] | None, str]:
+        """Like :meth:`call_optional`, and why there is no answer."""
         try:
-            return self._call(service, operation, on, params, OPTIONAL)
-        except AwsError:
-            return None
+            return self._call(service, operation, on, params, OPTIONAL), ""
+        except AwsError as error:
+            return None, error.msg
 
     def call_briefly(self, service: str, operation: str, on: str, /, **params: Any) -> dict[str, Any]:
         """Like :meth:`call_optional`, but tells why there is no answer; throttled, it is tried as long as any other.
@@ -436,9 +444,14 @@ class Aws:
         if code in _DENIED:
             named = _ACTION_IN_MESSAGE.search(text)
             permission = named.group(1) if named else call
+            wanted = permission
+            if _NO_KMS in text:
+                wanted = f"{_KMS_FOR.get(operation, _KMS_OTHERWISE)} on the KMS key of the {on}"
+                permission = wanted.partition(" ")[0]
             return AccessDeniedError(
-                f"{call} on {on} was denied: allow {permission} to the caller. AWS says: {text}",
+                f"{call} on {on} was denied: allow {wanted} to the caller. AWS says: {text}",
                 permission=permission,
+                resource=(named.group(2) or "") if named else "",
                 operation=call,
                 code=code,
             )

@@ -73,11 +73,12 @@ def unsure(error: KeyturnError) -> str:
 
 
 class AccessDeniedError(AwsError):
-    """The caller lacks a permission; ``permission`` names it (``ecs:ListTasks``)."""
+    """The caller lacks a permission; ``permission`` names it (``ecs:ListTasks``), ``resource`` its ARN where AWS does."""
 
-    def __init__(self, msg: str, *, permission: str, **fields: Any) -> None:
+    def __init__(self, msg: str, *, permission: str, resource: str = "", **fields: Any) -> None:
         super().__init__(msg, **fields)
         self.permission = permission
+        self.resource = resource
 
 
 class NotSupportedError(AwsError):

@@ -79,7 +79,7 @@ notes:
   - With O(fingerprint) also C(ecs:ListTasks), C(ecs:DescribeTasks), C(events:ListEventBuses), C(events:ListRules),
     C(events:ListTargetsByRule), C(scheduler:ListSchedules) and C(scheduler:GetSchedule); where tasks read secrets,
     C(secretsmanager:DescribeSecret), C(secretsmanager:ListSecretVersionIds) and C(ssm:GetParameterHistory); where it is
-    allowed, C(ecs:GetTaskProtection) for the evidence.
+    allowed, C(ecs:GetTaskProtection) for the evidence. With O(plaintext_revisions) C(ecs:ListTaskDefinitions).
   - Not looked at are other clusters, Regions and accounts (except for what EventBridge starts there in this Region),
     Step Functions, Lambda functions and other programs that start tasks themselves.
 seealso:

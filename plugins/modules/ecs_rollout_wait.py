@@ -21,7 +21,8 @@ description:
     way out is told after 2 seconds. That ECS says in the service's events that it cannot go on, for want of capacity
     for example, is told when nothing moved for 120 seconds (or for half of O(timeout), where that is less), since
     autoscaling may bring room.
-  - Only C(ecs:DescribeServices) is needed. What cannot be looked at is listed in RV(unverified).
+  - Only C(ecs:DescribeServices) is needed. What cannot be looked at is listed in RV(unverified), with the permission
+    that lacks.
   - On a local connection a line is shown whenever something changes.
 author:
   - The keyturn.ecs authors (@keyturn)

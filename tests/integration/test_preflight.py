@@ -36,8 +36,7 @@ WATCH = (
     "ecs:DescribeServiceDeployments",
     "ecs:DescribeServiceRevisions",
 )
-# The least for a rotation within the environment, as the README has it. PassRole without its condition, which the
-# simulator does not evaluate.
+# The least for a rotation within the environment; docs/iam has it with narrower resources and conditions.
 LEAST: dict[str, str | list[str]] = {
     **dict.fromkeys(("ecs:DescribeTaskDefinition", *WATCH), "*"),
     "ecs:RegisterTaskDefinition": FAMILY,

@@ -45,6 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--service-deployments", choices=("full", "empty", "missing"), default="full")
     parser.add_argument("--check-secrets", action="store_true", help="tasks fail whose secrets moto does not have")
     parser.add_argument("--enforce-roles", action="store_true", help="and those that the execution role may not read")
+    parser.add_argument("--enforce-callers", action="store_true", help="sessions of a role do what its policies allow")
     parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
     parser.add_argument("--print-ready", action="store_true", help="print one line of JSON with the URL when ready")
     return parser.parse_args()
@@ -74,6 +75,7 @@ def endpoint(arguments: argparse.Namespace) -> Endpoint:
         World(arguments.seed, timing, quirks, arguments.check_secrets, arguments.enforce_roles),
         clock,
         Buckets(not arguments.no_throttling, now),
+        arguments.enforce_callers,
     )
 
 

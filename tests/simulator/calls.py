@@ -9,11 +9,14 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from .authorization import Permission
+
 
 @dataclass(frozen=True)
 class LoggedCall:
     """`time`: real epoch seconds at the answer; `duration` in seconds; `error`: the AWS error code, `status` 0 when
-    the connection was closed without an answer."""
+    the connection was closed without an answer; `permissions`: what the call needs (action, resource, context), of
+    callers whose policies are enforced; of a refused call the last one is what lacks."""
 
     time: float
     duration: float
@@ -25,6 +28,7 @@ class LoggedCall:
     user_agent: str
     status: int
     error: str | None
+    permissions: tuple[Permission, ...] = ()
 
 
 class CallLog:

@@ -45,6 +45,7 @@ class Simulator:
         service_deployments: str = "full",
         check_secrets: bool = False,
         enforce_roles: bool = False,
+        enforce_callers: bool = False,
         start_at: float | None = None,
         port: int = 0,
         python: str = sys.executable,
@@ -55,7 +56,8 @@ class Simulator:
         speed: virtual seconds per real one. throttling: True (real time), "virtual", False. drain: seconds in
         DEACTIVATING; timing: any field of `state.Timing`. started_by, service_deployments: emulator quirks.
         check_secrets: tasks fail whose secrets or parameters do not exist here. enforce_roles: and those whose
-        execution role, in IAM here, does not allow it.
+        execution role, in IAM here, does not allow it. enforce_callers: a call by the session of a role that IAM here
+        knows is refused unless the role's policies allow it.
         Raises SimulatorError when it does not come up within `wait` seconds.
         """
         durations = {**(timing or {}), **({} if drain is None else {"drain": drain})}
@@ -66,6 +68,8 @@ class Simulator:
             command.append("--check-secrets")
         if enforce_roles:
             command.append("--enforce-roles")
+        if enforce_callers:
+            command.append("--enforce-callers")
         if start_at is not None:
             command.append(f"--start-at={start_at}")
         if throttling is False:

@@ -29,6 +29,7 @@ _TARGETS = {
     "AWSStepFunctions": "stepfunctions",
     "CodeDeploy_20141006": "codedeploy",
 }
+_OBJECT_VERBS = {"GET": "Get", "PUT": "Put"}
 _SCHEDULER_VERBS = {"POST": "Create", "GET": "Get", "PUT": "Update", "DELETE": "Delete"}
 
 
@@ -38,7 +39,7 @@ class Request:
 
     service: str
     operation: str
-    protocol: str  # "json", "query" or "rest-json"
+    protocol: str  # "json", "query", "rest-json" or "rest-xml"
 
 
 class Moto:
@@ -84,11 +85,14 @@ def recognise(environ: Environ, signing_name: str, body: bytes) -> Request:
     if b"Action=" in body:
         action = parse_qs(body.decode(errors="replace")).get("Action", ["?"])[0]
         return Request(signing_name or "sts", action, "query")
-    return Request(signing_name, _rest_operation(environ, signing_name), "rest-json")
+    protocol = "rest-xml" if signing_name == "s3" else "rest-json"
+    return Request(signing_name, _rest_operation(environ, signing_name), protocol)
 
 
 def _rest_operation(environ: Environ, service: str) -> str:
     method, path = str(environ.get("REQUEST_METHOD", "GET")), str(environ.get("PATH_INFO", "/"))
+    if service == "s3" and method in _OBJECT_VERBS and "/" in path.strip("/"):
+        return _OBJECT_VERBS[method] + "Object"
     match = re.fullmatch(r"/(schedules|schedule-groups)(/[^/]+)?/?", path)
     if service == "scheduler" and match is not None:
         noun = "Schedule" if match[1] == "schedules" else "ScheduleGroup"
@@ -104,6 +108,9 @@ def rewind(environ: Environ, body: bytes) -> None:
 
 def error_answer(error: ApiError, protocol: str) -> tuple[str, bytes, Json]:
     """(content type, body, further headers) of an error in the protocol of the service."""
+    if protocol == "rest-xml":
+        text = f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+        return "application/xml", text.encode(), {}
     if protocol == "query":
         text = (
             "<ErrorResponse><Error><Type>Sender</Type>"

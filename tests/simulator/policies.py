@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -63,28 +63,70 @@ def policies_of(role_arn: str) -> list[Policy] | None:
     return found
 
 
+def policies_of_session(principal: str) -> list[Policy] | None:
+    """The policies of the role behind a session's ARN; None when there is no such role, or it is no session."""
+    match = re.fullmatch(r"arn:[^:]+:sts::(\d+):assumed-role/(.+)/[^/]+", principal)
+    arn = role_arn(match[1], match[2].rpartition("/")[2]) if match else None
+    return policies_of(arn) if arn else None
+
+
+def role_arn(account: str, name: str) -> str | None:
+    """The ARN, with its path, of the role with this name; None when there is no such role."""
+    if "moto.iam.models" not in sys.modules:
+        return None
+    from moto.iam.exceptions import NotFoundException
+    from moto.iam.models import iam_backends
+
+    try:
+        return str(iam_backends[account]["aws"].get_role(name).arn)
+    except NotFoundException:
+        return None
+
+
 def _policy(name: str, kind: str, document: str) -> Policy:
     statements = json.loads(document)["Statement"]
     return Policy(name, kind, tuple(statements if isinstance(statements, list) else [statements]))
 
 
-def decide(policies: Iterable[Policy], action: str, resource: str) -> Decision:
-    """Conditions are not evaluated: a statement that has one allows nothing, and denies whatever else it matches."""
+def decide(
+    policies: Iterable[Policy], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> Decision:
+    """A statement whose condition cannot be evaluated allows nothing, and denies whatever else it matches.
+
+    context: the values of condition keys. A key that is missing is told; so is one behind an operator that is not here.
+    """
+    known = {key.lower(): value for key, value in (context or {}).items()}
     allow, deny, missing = [], [], []
     for policy in policies:
         for statement in policy.statements:
             if not (_covers(statement, "Action", action) and _covers(statement, "Resource", resource)):
                 continue
-            conditions = statement.get("Condition") or {}
-            missing += [key for operator in conditions.values() for key in operator]
-            if statement["Effect"] == "Deny":
+            results = [
+                (key, _met(operator, known.get(key.lower()), values))
+                for operator, keys in (statement.get("Condition") or {}).items()
+                for key, values in keys.items()
+            ]
+            missing += [key for key, met in results if met is None]
+            if statement["Effect"] == "Deny" and all(met is not False for _key, met in results):
                 deny.append(policy)
-            elif not conditions:
+            elif statement["Effect"] == "Allow" and all(met for _key, met in results):
                 allow.append(policy)
     keys = tuple(dict.fromkeys(missing))
     if deny:
         return Decision("explicitDeny", tuple(deny), keys)
     return Decision("allowed" if allow else "implicitDeny", tuple(allow), keys)
+
+
+def _met(operator: str, value: str | None, wanted: str | Sequence[str]) -> bool | None:
+    """Whether one value of a key is among those of a condition; None where that cannot be said."""
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    if value is None:
+        return None
+    if operator == "StringEquals":
+        return value in patterns
+    if operator in ("StringLike", "ArnLike", "ArnEquals"):  # the last two are the same: both know wildcards
+        return any(re.fullmatch(_expression(one), value) for one in patterns)
+    return None
 
 
 def _covers(statement: Json, element: str, value: str) -> bool:
@@ -117,7 +159,8 @@ def simulate(body: bytes) -> str:
     if policies is None:
         name = arn.rsplit("/", 1)[-1]
         raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
-    results = [_result(policies, action, resources) for action in actions]
+    context = _context(fields)
+    results = [_result(policies, action, resources, context) for action in actions]
     return (
         '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
         f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated>{_list('EvaluationResults', results)}"
@@ -133,8 +176,15 @@ def _members(fields: dict[str, list[str]], name: str) -> list[str]:
     return [value for _unused, value in sorted(found)]
 
 
-def _result(policies: Sequence[Policy], action: str, resources: Sequence[str]) -> str:
-    each = [(resource, decide(policies, action, resource)) for resource in resources or ["*"]]
+def _context(fields: dict[str, list[str]]) -> dict[str, str]:
+    """ContextEntries, the first value of each."""
+    names = [key for key in fields if re.fullmatch(r"ContextEntries\.member\.\d+\.ContextKeyName", key)]
+    places = {fields[key][0]: key.removesuffix("ContextKeyName") for key in names}
+    return {name: fields[f"{place}ContextKeyValues.member.1"][0] for name, place in places.items()}
+
+
+def _result(policies: Sequence[Policy], action: str, resources: Sequence[str], context: Mapping[str, str]) -> str:
+    each = [(resource, decide(policies, action, resource, context)) for resource in resources or ["*"]]
     worst = max((decision.decision for _unused, decision in each), key=_SEVERITY.index)
     counting = [decision for _unused, decision in each if decision.decision == worst]
     total = Decision(

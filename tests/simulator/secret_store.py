@@ -174,12 +174,14 @@ def _allow(task: Task, reference: Reference) -> None:
     principal = f"{account}:assumed-role/{role.rsplit('/', 1)[-1]}/{task.id}"
     secret = reference.service == "secretsmanager"
     prefix = f"{_ASM}failed to fetch secret {reference.identifier} from secrets manager: " if secret else _SSM
-    arn, key = _protection(reference)
+    arn, key = protection(reference)
     needed = [(reference.service, "GetSecretValue" if secret else "GetParameters", arn)]
     if key and "alias/aws/" not in key:
-        needed.append(("kms", "Decrypt", _key_arn(reference, key)))
+        needed.append(("kms", "Decrypt", key_arn(reference, key)))
+    # The value of kms:ViaService for a call that the other service makes in the caller's name.
+    via = {"kms:ViaService": f"{reference.service}.{reference.region}.amazonaws.com"}
     for service, action, resource in needed:
-        decision = policies.decide(found, f"{service}:{action}", resource).decision
+        decision = policies.decide(found, f"{service}:{action}", resource, via if service == "kms" else {}).decision
         if decision != "allowed":
             error = denied(principal, service, action, resource)
             message = error.message
@@ -191,7 +193,7 @@ def _allow(task: Task, reference: Reference) -> None:
             raise Unreadable(f"{prefix}{error.code}: {message}")
 
 
-def _protection(reference: Reference) -> tuple[str, str | None]:
+def protection(reference: Reference) -> tuple[str, str | None]:
     """(the ARN that policies must allow, KMS key); for a secret that does not exist the ARN as it was given."""
     backend = _backend(reference)
     if reference.service == "secretsmanager":
@@ -202,7 +204,7 @@ def _protection(reference: Reference) -> tuple[str, str | None]:
     return reference.parameter_arn, getattr(parameter, "keyid", None) if secure else None
 
 
-def _key_arn(reference: Reference, key: str) -> str:
+def key_arn(reference: Reference, key: str) -> str:
     """The ARN of a key that is given as an id, an ARN or an alias. An alias that moto's KMS does not know stays one."""
     base = f"arn:{reference.partition}:kms:{reference.region}:{reference.account}:"
     if "alias/" in key and "moto.kms.models" in sys.modules:

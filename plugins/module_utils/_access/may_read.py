@@ -17,7 +17,7 @@ from .._errors import AwsError, KeyturnError
 from .._info.unverified import Unverified
 from .._preflight.needs import Need
 from .._preflight.principal import Principal, parse, with_path
-from .._preflight.simulate import Decision, Simulation, unknown_principal
+from .._preflight.simulate import Decision, Simulation, perhaps_pathed
 from .resources import WAYS, Resource
 
 
@@ -96,9 +96,9 @@ def _simulate(aws: Aws, principal: Principal, needs: Sequence[Need], region: str
         return _ask(aws, principal.arn, needs, region)
     except AwsError as error:
         # A session's ARN does not tell its role's path, and names of roles are unique without it.
-        found = with_path(aws, principal) if unknown_principal(error) else None
-        if found is None:
+        if not perhaps_pathed(error):
             raise
+        found = with_path(aws, principal, error)
     return _ask(aws, found.arn, needs, region)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .._stores.permission import via_service
 from .._stores.reference import SECRETS_MANAGER, SSM
 
 ANYTHING = "*"
@@ -77,12 +78,14 @@ class Need:
         resource: the ARN as a policy would have it, with ``*`` or ``?`` where a part is not known beforehand.
         optional: without it the rotation works, and proves less.
         proven: it was used just now.
+        via: the service that calls KMS for the caller, as ``kms:ViaService`` names it.
     """
 
     action: str
     resource: str
     optional: bool = False
     proven: bool = False
+    via: str = ""
 
     @property
     def example(self) -> str:
@@ -129,7 +132,9 @@ def _verified(work: Work, resource: str) -> tuple[str, ...]:
 
 
 def _below(work: Work, kind: str) -> tuple[str, ...]:
-    return _verified(work, work.service_arn.replace(":service/", f":{kind}/") + "/*")
+    """The service's own deployments or revisions, and the service: the action needs both."""
+    below = work.service_arn.replace(":service/", f":{kind}/") + "/*"
+    return (*_verified(work, work.service_arn), *_verified(work, below))
 
 
 def _unless_scanned(work: Work) -> bool:
@@ -217,7 +222,8 @@ def _of_stores(work: Work) -> Iterator[Need]:
         for one in work.stored:
             resource = one.key if row.on_key else one.arn
             if resource and one.store == row.store and row.when(one, work):
-                yield Need(row.action, resource, row.optional, row.proven(one))
+                via = via_service(one.store, resource.split(":")[3]) if row.on_key else ""
+                yield Need(row.action, resource, row.optional, row.proven(one), via)
     # ssm:DescribeParameters lists all there are: AWS knows no narrower resource for it.
     if any(one.store == SSM and one.exists and one.written for one in work.stored):
         read = all(one.read for one in work.stored if one.store == SSM)

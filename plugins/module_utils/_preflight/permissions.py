@@ -18,7 +18,7 @@ from .._errors import AwsError
 from .findings import Findings
 from .needs import Need, Work, needs
 from .principal import Principal, assumed, parse, with_path
-from .simulate import Decision, Simulation, unknown_principal
+from .simulate import Decision, Simulation, perhaps_pathed
 from .statements import PASSED_TO, statements
 
 
@@ -100,6 +100,7 @@ def _simulated(aws: Aws, work: Work, wanted: Sequence[Need], principal: Principa
     region = work.scope.split(":")[3]
     context = {
         **PASSED_TO,
+        "ecs:CreateAction": "RegisterTaskDefinition",
         "ecs:cluster": f"{work.scope}:cluster/{work.cluster}",
         "aws:RequestedRegion": region,
         "aws:PrincipalArn": principal.arn,
@@ -108,9 +109,9 @@ def _simulated(aws: Aws, work: Work, wanted: Sequence[Need], principal: Principa
         return Simulation(aws, principal.arn, context).ask(wanted)
     except AwsError as error:
         # GetCallerIdentity does not tell a role's path, and names of roles are unique without it.
-        found = with_path(aws, principal) if unknown_principal(error) else None
-        if found is None:
+        if not perhaps_pathed(error):
             raise
+        found = with_path(aws, principal, error)
     return Simulation(aws, found.arn, {**context, "aws:PrincipalArn": found.arn}).ask(wanted)
 
 
@@ -159,7 +160,7 @@ def _tell(findings: Findings, missing: Sequence[Need], principal: Principal | No
     told = {need.action for need in required}
     for error in findings.denied:
         if error.permission not in told:
-            remedy = where + statements([Need(error.permission, "*")])
+            remedy = where + statements([Need(error.permission, error.resource or "*")])
             findings.problem("permissions", error.msg, remedy)
     if unchecked:
         findings.warn(f"The caller's permissions could not be checked beforehand: {unchecked}")

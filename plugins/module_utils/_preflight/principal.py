@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from .._aws import Aws
 from .._ecs import last_part
+from .._errors import AwsError
 
 _ARN = re.compile(r"arn:(?P<partition>[^:]+):(?:sts|iam)::(?P<account>\d+):(?P<rest>.+)")
 _SESSION = re.compile(r"assumed-role/(?P<role>[^/]+)/.+")
@@ -60,11 +61,21 @@ def assumed(principal: Principal, role_arn: str | None) -> Principal:
     return principal
 
 
-def with_path(aws: Aws, principal: Principal) -> Principal | None:
-    """The role as IAM knows it, with its path; None where it may not be read, or is the same."""
+def with_path(aws: Aws, principal: Principal, error: AwsError) -> Principal:
+    """The role as IAM knows it, with its path.
+
+    Args:
+        error: what IAM said of the role without one.
+
+    Raises:
+        AwsError: the same, where there is no other ARN; with why the path could not be read.
+    """
     if not principal.session:
-        return None
+        raise error
     name = last_part(principal.arn)
-    answer = aws.call_optional("iam", "GetRole", f"role {name}", RoleName=name)
+    answer, why = aws.call_or_why("iam", "GetRole", f"role {name}", RoleName=name)
     arn = str((answer or {}).get("Role", {}).get("Arn", ""))
-    return replace(principal, arn=arn, session=False) if arn and arn != principal.arn else None
+    if not arn or arn == principal.arn:
+        error.msg += f". Whether the role has a path could not be seen: {why}" * bool(why)
+        raise error
+    return replace(principal, arn=arn, session=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._aws import Aws
-from .._errors import AwsError
+from .._errors import AccessDeniedError, AwsError
 from .needs import Need
 
 _ALLOWED = "allowed"
@@ -45,10 +45,7 @@ class Simulation:
     def __init__(self, aws: Aws, arn: str, context: Mapping[str, str]) -> None:
         self._aws = aws
         self._arn = arn
-        self._context = [
-            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-            for key, value in context.items()
-        ]
+        self._context = dict(context)
 
     def ask(self, needs: Sequence[Need]) -> dict[Need, Decision]:
         """Return IAM's decision on each.
@@ -60,8 +57,10 @@ class Simulation:
             AwsError: the caller may not ask, the endpoint does not know the call, or there is no such principal.
         """
         decided: dict[Need, Decision] = {}
-        for service in dict.fromkeys(need.action.partition(":")[0] for need in needs):
-            group = [need for need in needs if need.action.startswith(f"{service}:")]
+        groups: dict[tuple[str, str], list[Need]] = {}
+        for need in needs:
+            groups.setdefault((need.action.partition(":")[0], need.via), []).append(need)
+        for group in groups.values():
             results = self._together(group)
             for need in group:
                 decided[need] = decision(results, need, _examples(group)) or self._alone(need)
@@ -70,7 +69,7 @@ class Simulation:
     def _together(self, group: Sequence[Need]) -> list[dict[str, Any]]:
         resources = _examples(group)
         try:
-            return self._results([need.action for need in group], resources)
+            return self._results([need.action for need in group], resources, group[0].via)
         except AwsError as error:
             # An endpoint that refuses a resource of another kind than an action's own; nobody there is another matter.
             if len(resources) == 1 or error.code not in ("InvalidInput", "ValidationError"):
@@ -78,11 +77,12 @@ class Simulation:
             return []
 
     def _alone(self, need: Need) -> Decision:
-        results = self._results([need.action], [need.example])
+        results = self._results([need.action], [need.example], need.via)
         return decision(results, need, [need.example]) or Decision(allowed=False)
 
-    def _results(self, actions: Iterable[str], resources: Sequence[str]) -> list[dict[str, Any]]:
+    def _results(self, actions: Iterable[str], resources: Sequence[str], via: str) -> list[dict[str, Any]]:
         """All pages of the answer."""
+        context = {**self._context, **({"kms:ViaService": via} if via else {})}
         found: list[dict[str, Any]] = []
         more: dict[str, str] = {}
         while True:
@@ -90,7 +90,10 @@ class Simulation:
                 "PolicySourceArn": self._arn,
                 "ActionNames": list(dict.fromkeys(actions)),
                 "ResourceArns": list(resources),
-                "ContextEntries": self._context,
+                "ContextEntries": [
+                    {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                    for key, value in context.items()
+                ],
                 **more,
             }
             answer = self._aws.call_briefly("iam", "SimulatePrincipalPolicy", self._arn, **request)
@@ -104,9 +107,9 @@ def _examples(needs: Iterable[Need]) -> list[str]:
     return list(dict.fromkeys(need.example for need in needs))
 
 
-def unknown_principal(error: AwsError) -> bool:
-    """IAM knows no such user or role."""
-    return error.code == _NO_SUCH
+def perhaps_pathed(error: AwsError) -> bool:
+    """IAM knows no such role, or the caller may not ask about it: its path may be missing from the ARN."""
+    return error.code == _NO_SUCH or isinstance(error, AccessDeniedError)
 
 
 def decision(results: Iterable[Mapping[str, Any]], need: Need, resources: Sequence[str]) -> Decision | None:

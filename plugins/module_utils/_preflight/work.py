@@ -91,7 +91,7 @@ def _stored(aws: Aws, seen: Seen, target: Target) -> Iterator[Stored]:
             exists=one.exists,
             written=write is not None,
             read=one.exists,
-            key=kms_key(aws, replace(one, kms_key=key)),
+            key=kms_key(aws, replace(one, kms_key=key))[0],
             direct=write is not None and write.settings.get("Tier", "Standard") == "Standard",
         )
 

@@ -81,6 +81,7 @@ class Evidence:
 
     definition: Deployed | None = None
     protected: tuple[str, ...] = ()  # ids of old tasks that ECS may not stop
+    unread: tuple[str, ...] = ()  # what could not be looked at, and why
     log_of: str = ""  # container whose last log lines follow
     log_lines: tuple[str, ...] = ()
     log_elsewhere: str = ""  # where the log is that was not read
@@ -94,27 +95,29 @@ class Evidence:
 
 
 def gather(aws: Aws, target: Target, snapshot: Snapshot, definition: Deployed | None) -> Evidence:
-    """Read what explains a failure. What may not be read is left out: the ending is known without it."""
+    """Read what explains a failure. What may not be read is told: the ending is known without it."""
     _know_old_values(aws, target, snapshot)
     old = [task.id for task in snapshot.old_tasks(target)]
-    evidence = Evidence(definition, _protected(aws, target, old))
+    protected, why = _protected(aws, target, old)
+    evidence = Evidence(definition, protected, (f"task protection: {why}",) * bool(why))
     return _with_log(aws, target, snapshot, evidence)
 
 
-def _protected(aws: Aws, target: Target, ids: list[str]) -> tuple[str, ...]:
+def _protected(aws: Aws, target: Target, ids: list[str]) -> tuple[tuple[str, ...], str]:
+    """Ids of the tasks that are protected, as far as it may be read; and why not all of it could be."""
     found: list[str] = []
     on = f"tasks of service {target.service}"
     for start in range(0, len(ids), PROTECTION_BATCH):
         batch = ids[start : start + PROTECTION_BATCH]
-        answer = aws.call_optional("ecs", "GetTaskProtection", on, cluster=target.cluster, tasks=batch)
+        answer, why = aws.call_or_why("ecs", "GetTaskProtection", on, cluster=target.cluster, tasks=batch)
         if answer is None:
-            break
+            return tuple(found), why
         found += [
             str(entry["taskArn"]).rpartition("/")[2]
             for entry in answer.get("protectedTasks") or ()
             if entry.get("protectionEnabled")
         ]
-    return tuple(found)
+    return tuple(found), ""
 
 
 def _with_log(aws: Aws, target: Target, snapshot: Snapshot, evidence: Evidence) -> Evidence:
@@ -131,7 +134,7 @@ def _with_log(aws: Aws, target: Target, snapshot: Snapshot, evidence: Evidence) 
         if spec.log_region not in ("", aws.region):
             where = f"stream {stream} of log group {spec.log_group} in Region {spec.log_region}"
             return replace(evidence, log_elsewhere=where)
-        answer = aws.call_optional(
+        answer, why = aws.call_or_why(
             "logs",
             "GetLogEvents",
             f"log group {spec.log_group}",
@@ -141,7 +144,8 @@ def _with_log(aws: Aws, target: Target, snapshot: Snapshot, evidence: Evidence) 
             startFromHead=False,
         )
         if answer is None:
-            return replace(evidence, log_elsewhere=f"stream {stream} of log group {spec.log_group}")
+            where = f"stream {stream} of log group {spec.log_group}"
+            return replace(evidence, log_elsewhere=where, unread=(*evidence.unread, f"log: {why}"))
         lines = [str(event.get("message", "")).rstrip() for event in answer.get("events") or ()]
         if lines:
             return replace(evidence, log_of=spec.name, log_lines=tuple(_shown(aws, line) for line in lines))

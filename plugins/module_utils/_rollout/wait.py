@@ -128,7 +128,8 @@ class Watch:
             "diagnosis": [],
         }
         if verdict.status not in SUCCEEDED:
-            findings = self._findings()
+            findings, unread = self._findings()
+            result["unverified"] += [clean(line) for line in unread]
             result["diagnosis"] = [
                 {
                     "cause": finding.cause,
@@ -140,11 +141,14 @@ class Watch:
             result["msg"] = self._message(findings[0])
         return result
 
-    def _findings(self) -> list[Finding]:
+    def _findings(self) -> tuple[list[Finding], tuple[str, ...]]:
+        """Why it did not complete, and what of that could not be looked at."""
         if self._unwatched:
-            return [Finding("other", self.verdict.reason, "Mend that, then wait again: the rollout goes on meanwhile.")]
+            remedy = "Mend that, then wait again: the rollout goes on meanwhile."
+            return [Finding("other", self.verdict.reason, remedy)], ()
         evidence = gather(self._aws, self.target, self._seen, self._observer.definition(self.target))
-        return diagnose(self._seen, self._history, self.target, self.verdict, evidence, limits=self._limits)
+        found = diagnose(self._seen, self._history, self.target, self.verdict, evidence, limits=self._limits)
+        return found, evidence.unread
 
     def _message(self, first: Finding) -> str:
         """One line: what, how it ended, why, what to do."""

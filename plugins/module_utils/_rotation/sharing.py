@@ -24,16 +24,18 @@ def shared_with(aws: Aws, service: Service, arns: Collection[str]) -> tuple[tupl
         Names of the services; and what was not looked at.
     """
     on = f"cluster {service.cluster}"
-    listed = aws.call_optional("ecs", "ListServices", on, cluster=service.cluster, maxResults=SERVICES_READ + 1)
+    listed, why = aws.call_or_why("ecs", "ListServices", on, cluster=service.cluster, maxResults=SERVICES_READ + 1)
     others = [arn for arn in (listed or {}).get("serviceArns") or () if last_part(arn) != service.name]
     if listed is None or listed.get("nextToken") or len(others) > SERVICES_READ:
-        why = "ListServices failed" if listed is None else f"it has more than {SERVICES_READ} services"
-        return (), (f"Which other services of {on} read the same secret was not looked at: {why}.",)
+        why = why or f"it has more than {SERVICES_READ} services."
+        return (), (f"Which other services of {on} read the same secret was not looked at: {why}",)
     definitions: dict[str, list[str]] = {}
     unseen: list[str] = []
+    reasons: dict[str, None] = {}
     for start in range(0, len(others), DESCRIBE_SERVICES_BATCH):
         batch = others[start : start + DESCRIBE_SERVICES_BATCH]
-        answer = aws.call_optional("ecs", "DescribeServices", on, cluster=service.cluster, services=batch)
+        answer, why = aws.call_or_why("ecs", "DescribeServices", on, cluster=service.cluster, services=batch)
+        reasons |= {why: None} if why else {}
         described = (answer or {}).get("services") or ()
         unseen += [last_part(arn) for arn in batch if arn not in {entry.get("serviceArn") for entry in described}]
         for entry in described:
@@ -45,8 +47,8 @@ def shared_with(aws: Aws, service: Service, arns: Collection[str]) -> tuple[tupl
             unseen += services
         elif referred & names:
             found += services
-    why = f"Whether {', '.join(sorted(unseen))} read the same secret could not be looked at."
-    return tuple(sorted(found)), (why,) * bool(unseen)
+    text = " ".join([f"Whether {', '.join(sorted(unseen))} read the same secret could not be looked at.", *reasons])
+    return tuple(sorted(found)), (text,) * bool(unseen)
 
 
 def _referred(aws: Aws, definition: str) -> set[str] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .._aws import Aws
 from .._errors import AwsError, KeyturnError
@@ -47,60 +48,103 @@ def check(aws: Aws, role: str, service_arn: str, held: Sequence[Held]) -> tuple[
     arn = role if role.startswith("arn:") else f"arn:{parts[1]}:iam::{parts[4]}:role/{role}"
     asked, warnings = [], []
     for one in held:
-        asked.append((_READS[one.reference.store], one.arn))
-        key = kms_key(aws, one)
+        asked.append(_Read(_READS[one.reference.store], one.arn, one.reference.store))
+        key, why = kms_key(aws, one)
         if key:
-            asked.append(("kms:Decrypt", key))
-        elif one.kms_key and not one.kms_key.startswith("alias/aws/"):
-            warnings.append(f"Whether the execution role may use KMS key {one.kms_key} could not be checked.")
+            asked.append(_Read("kms:Decrypt", key, one.reference.store))
+        elif why:
+            warnings.append(f"Whether the execution role may use KMS key {one.kms_key} could not be checked: {why}")
     try:
-        denied = [pair for pair in asked if not _allowed(aws, arn, *pair)]
-        by_resource = [one for one in held if any(one.arn == resource for _action, resource in denied)]
-        if denied and all(_named_by_resource(aws, one, arn) for one in by_resource) and len(by_resource) == len(denied):
-            # IAM's simulation leaves resource policies out for roles.
+        decided = {read: _decision(aws, arn, read) for read in asked}
+        denied = [read for read, (allowed, depends) in decided.items() if not allowed and not depends]
+        by_resource = [one for one in held if any(one.arn == read.resource for read in denied)]
+        # IAM's simulation leaves resource policies out for roles.
+        named = [_named_by_resource(aws, one, arn) for one in by_resource]
+        if denied and all(found for found, _why in named) and len(by_resource) == len(denied):
             return (*warnings, f"Only the secret's own resource policy lets the execution role {arn} read it.")
     except AwsError as error:
         return (*warnings, f"Whether the execution role {arn} may read the secret could not be checked: {error.msg}")
     if denied:
-        missing = ", ".join(f"{action} on {resource}" for action, resource in denied)
+        missing = ", ".join(f"{read.action} on {read.resource}" for read in denied)
         raise KeyturnError(
             f"The execution role {arn} lacks {missing}, so tasks would not start: nothing was changed. Add to its "
-            "policy: "
-            f"{_statements(denied)}"
+            f"policy: {_statements([(read.action, read.resource) for read in denied])}"
+            + "".join(
+                f" Whether the secret's own policy lets it could not be seen: {why}" for _found, why in named if why
+            )
         )
-    return tuple(warnings)
+    unsure = (
+        f"Whether the execution role {arn} has {read.action} on {read.resource} cannot be said before a task starts, "
+        f"since a policy depends on {', '.join(depends)}."
+        for read, (allowed, depends) in decided.items()
+        if not allowed and depends
+    )
+    return (*warnings, *unsure)
 
 
-def _allowed(aws: Aws, role: str, action: str, resource: str) -> bool:
+@dataclass(frozen=True)
+class _Read:
+    """A permission that a task's start needs.
+
+    Attributes:
+        store: the service that is asked for the value, and that asks KMS in the role's name.
+    """
+
+    action: str
+    resource: str
+    store: str
+
+
+def _decision(aws: Aws, role: str, read: _Read) -> tuple[bool, tuple[str, ...]]:
+    """Whether the role's policies allow it; and the condition keys that they look at and only a task's start has."""
+    region = read.resource.split(":")[3]
+    context = {"aws:RequestedRegion": region}
+    if read.action.startswith("kms:"):
+        context["kms:ViaService"] = via_service(read.store, region)
     answer = aws.call_briefly(
         "iam",
         "SimulatePrincipalPolicy",
         f"role {role}",
         PolicySourceArn=role,
-        ActionNames=[action],
-        ResourceArns=[resource],
+        ActionNames=[read.action],
+        ResourceArns=[read.resource],
+        ContextEntries=[
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context.items()
+        ],
     )
     results = answer.get("EvaluationResults") or ()
-    return bool(results) and all(result.get("EvalDecision") == _ALLOWED for result in results)
+    allowed = bool(results) and all(result.get("EvalDecision") == _ALLOWED for result in results)
+    missing = (key for result in results for key in result.get("MissingContextValues") or ())
+    return allowed, tuple(dict.fromkeys(missing))
 
 
-def _named_by_resource(aws: Aws, held: Held, role: str) -> bool:
+def via_service(store: str, region: str) -> str:
+    """The condition key ``kms:ViaService`` of a call to KMS that a store makes for its caller.
+
+    Follows https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+    """
+    return f"{store}.{region}.amazonaws.com"
+
+
+def _named_by_resource(aws: Aws, held: Held, role: str) -> tuple[bool, str]:
+    """Whether a secret's own policy names the role; and why that could not be seen."""
     if held.reference.store == SSM or not held.exists:
-        return False
+        return False, ""
     there, on = aws.in_region(held.reference.region), f"secret {held.arn}"
-    answer = there.call_optional("secretsmanager", "GetResourcePolicy", on, SecretId=held.arn)
-    return role in ((answer or {}).get("ResourcePolicy") or "")
+    answer, why = there.call_or_why("secretsmanager", "GetResourcePolicy", on, SecretId=held.arn)
+    return role in ((answer or {}).get("ResourcePolicy") or ""), why
 
 
-def kms_key(aws: Aws, held: Held) -> str:
-    """ARN of a customer's KMS key; empty for AWS's own, whose policy lets the service use it, and where unknown."""
+def kms_key(aws: Aws, held: Held) -> tuple[str, str]:
+    """ARN of a customer's KMS key, empty for AWS's own, whose policy lets the service use it; and why it is unknown."""
     if not held.kms_key or held.kms_key.startswith("alias/aws/") or ":alias/aws/" in held.kms_key:
-        return ""
+        return "", ""
     if ":key/" in held.kms_key:
-        return held.kms_key
+        return held.kms_key, ""
     there = aws.in_region(held.reference.region)
-    answer = there.call_optional("kms", "DescribeKey", f"key {held.kms_key}", KeyId=held.kms_key)
-    return str((answer or {}).get("KeyMetadata", {}).get("Arn", ""))
+    answer, why = there.call_or_why("kms", "DescribeKey", f"key {held.kms_key}", KeyId=held.kms_key)
+    return str((answer or {}).get("KeyMetadata", {}).get("Arn", "")), why
 
 
 def _statements(pairs: Sequence[tuple[str, str]]) -> str:

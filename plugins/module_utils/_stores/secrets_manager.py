@@ -37,7 +37,14 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
     if described is None:
         known = reference.name.startswith("arn:")
         return Held(reference, reference.name if known else f"{arn_prefix}{reference.name}-??????", exists=False)
-    newest = _get(there, on, reference.name, VersionStage=reference.written_stage)
+    try:
+        newest = _get(there, on, reference.name, VersionStage=reference.written_stage)
+    except AccessDeniedError as error:
+        if denied is None:
+            raise
+        # Nobody knows whether there is a secret to read: that comes first, and both are told.
+        denied.msg += f". {error.msg}"
+        raise denied from None
     if denied and not newest:
         # It does not exist, or has no such version: only DescribeSecret tells which.
         raise denied
