@@ -37,7 +37,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-# Every variable of the role as AWX gives it for a question that nobody answered; those of ENVIRONMENTS are the inventory's.
+# Every variable of the role but the inventory's own, as AWX gives it for a question that nobody answered.
 _SPECS = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/rotate/meta/argument_specs.yml").read_text())
 UNANSWERED: dict[str, Any] = {
     name: ""

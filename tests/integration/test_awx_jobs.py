@@ -16,19 +16,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-import yaml
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from awx_objects import PROJECT, surveys
 from integration.role_runs import ENVIRONMENTS, NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play
 from integration.support import Playbook
 from integration.test_role_rotation import running_values, writes
 from openai import ADMIN_KEY, Provider
 from simulator import Simulator
 
-pytest.importorskip("ansible_runner")
-
-ROOT = Path(__file__).resolve().parents[2]
-PROJECT = ROOT / "examples/awx"
 OLD, NEW = (fingerprint("OPENAI_API_KEY", value) for value in (OLD_VALUE, NEW_VALUE))
 TRANSMIT = "import ansible_runner, json, sys; ansible_runner.run(streamer='transmit', **json.load(sys.stdin))"
 RUNNER = (sys.executable, "-m", "ansible_runner")
@@ -71,16 +67,9 @@ class Launch(Protocol):
     ) -> Job: ...
 
 
-def survey(template: str) -> dict[str, str]:
-    """Every question of a template's survey, not answered."""
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
-    objects = yaml.load((PROJECT / "configure/objects.yml").read_text(), Loader)
-    (found,) = (one for one in objects["controller_templates"] if one["name"] == template)
-    return {question["variable"]: "" for question in found["survey_spec"]["spec"]}
+def unanswered(template: str) -> dict[str, str]:
+    """Every question of a template's survey, as AWX gives it when nobody answered."""
+    return {question["variable"]: "" for question in surveys()[template]}
 
 
 @pytest.fixture
@@ -217,7 +206,7 @@ def test_rotate_verify_revoke_with_a_credential(aws: Simulator, launch: Launch, 
 
 def test_two_slices_give_the_result_of_one_run(aws: Simulator, launch: Launch, play: Play) -> None:
     """Every second host in each, as AWX deals them out; and nobody answered a question but the one for the key."""
-    answers = {**survey("keyturn rotate"), "rotate_value": NEW_VALUE}
+    answers = {**unanswered("keyturn rotate"), "rotate_value": NEW_VALUE}
     hosts = list(ENVIRONMENTS)
     slices = [launch("rotate.yml", hosts[first::2], credentials={"OPENAI_API_KEY": ""}, **answers) for first in (0, 1)]
     assert [job.rc for job in slices] == [0, 0], slices
@@ -225,7 +214,7 @@ def test_two_slices_give_the_result_of_one_run(aws: Simulator, launch: Launch, p
     assert rotated(aws, artifacts) == ROTATED
     assert [job.files_with_a_value() for job in slices] == [[], []]
 
-    back = play(playbook=str(PROJECT / "rollback.yml"), value=None, **survey("keyturn rollback"), **artifacts)
+    back = play(playbook=str(PROJECT / "rollback.yml"), value=None, **unanswered("keyturn rollback"), **artifacts)
     assert back.rc == 0, back.text
     assert [running_values(aws, name) for name in ENVIRONMENTS] == [[OLD_VALUE]] * 3
     # Against what was handed on, the old value is another one.

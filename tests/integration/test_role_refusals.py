@@ -79,8 +79,7 @@ def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: P
         ({"rotate_record_path": "nowhere/record.jsonl"}, "the folder of nowhere/record.jsonl does not exist"),
         (
             {"rotate_project_name": "", "rotate_services": [{"name": "staging-api"}]},
-            "rotate_services must be a list of mappings with service, and cluster and containers where they differ. "
-            "No cluster and service: set rotate_project_name",
+            "containers where they differ. No cluster and service: set rotate_project_name, or rotate_cluster and",
         ),
         ({"rotate_store": "cupboard"}, "value of rotate_store must be one of"),
     ],

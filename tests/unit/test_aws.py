@@ -200,7 +200,7 @@ def test_a_profile_that_does_not_exist_is_told_by_the_task_not_by_the_import(mon
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     monkeypatch.setattr(_aws, "_shared", _aws._Shared())
     _aws.warm("ecs")
-    with pytest.raises(KeyturnError, match="The AWS configuration cannot be used: .*nobody"):
+    with pytest.raises(KeyturnError, match=r"The AWS configuration cannot be used: .*nobody"):
         Aws({"region": "us-east-1", "profile": "nobody"})
 
 
