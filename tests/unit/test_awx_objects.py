@@ -85,7 +85,7 @@ def test_a_survey_asks_for_what_the_role_knows(template: str) -> None:
         assert question["required"] is False
         # A value, and nothing else, is never shown.
         assert (question["type"] == "password") == known[variable].get("no_log", False), variable
-        assert type(question["default"]) is TYPES[question["type"]]
+        assert isinstance(question["default"], TYPES[question["type"]])
         if question["type"] == "multiplechoice":
             assert question["default"] in question["choices"]
             assert set(question["choices"]) <= set(known[variable].get("choices", ["true", "false"]))
@@ -132,7 +132,7 @@ def test_ways_through_the_workflow(fails: str | None, denied: bool, runs: list[s
         following = node.get("related", {}).get("failure_nodes" if failed else "success_nodes", [])
         if not following:
             break
-        ((_, at),) = following[0].items()
+        at = following[0]["identifier"]
     assert seen == runs
 
 
