@@ -111,6 +111,10 @@ def types() -> Commands:
     ]
 
 
+def awx() -> Commands:
+    return [(PYTHON, "tools/awx_collection.py"), (PYTHON, "-m", "pytest", "tests/awx", "-q")]
+
+
 def docs() -> Commands:
     return [script("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "all", ".")]
 
@@ -144,6 +148,7 @@ STAGES: dict[str, Stage] = {
     "types": Stage(in_linked_tree, types, r"no issues found in (\d+) source file", "files"),
     "unit": Stage(in_checkout, lambda: pytest("unit"), r"\b(\d+) passed", "tests"),
     "integration": Stage(in_checkout, lambda: pytest("integration"), r"\b(\d+) passed", "tests"),
+    "awx": Stage(in_checkout, awx, r"\b(\d+) passed", "tests"),
     "docs": Stage(in_linked_tree, docs, r"$^", ""),
     "changelog": Stage(in_checkout, changelog, r"$^", ""),
     "sanity": Stage(in_copied_tree, sanity, r"^Running sanity test (?:\"|')", "tests"),

@@ -9,9 +9,11 @@ The only file that knows boto3 and botocore. Options, aliases and environment va
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import json
+import os
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -145,7 +147,11 @@ _shared = _Shared()
 
 def warm(*services: str) -> None:
     """Parse what clients of ``services`` need, so that forked workers inherit it. Opens no connection."""
-    if HAS_BOTO3:
+    if not HAS_BOTO3:
+        return
+    _forget_empty_variables()
+    # A configuration that cannot be used is told by the tasks that need it.
+    with contextlib.suppress(botocore.exceptions.BotoCoreError):
         session = _new_session(None)
         for service in services:
             session.client(
@@ -155,6 +161,12 @@ def warm(*services: str) -> None:
                 aws_secret_access_key="-",
                 aws_session_token="-",
             )
+
+
+def _forget_empty_variables() -> None:
+    """AWX sets what nobody filled in to an empty string, which botocore takes for a profile without a name."""
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
+        del os.environ[name]
 
 
 def _new_session(profile: str | None, *static: Any) -> Any:
@@ -208,6 +220,7 @@ class Aws:
 
     def __init__(self, options: Mapping[str, Any], scrub: Scrubber | None = None) -> None:
         _check_libraries()
+        _forget_empty_variables()
         self._options = {name: options.get(name) or None for name in CONNECTION_SPEC}
         self._options["validate_certs"] = options.get("validate_certs", True)
         self.scrub = scrub or Scrubber()

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from simulator import DEFAULT_ACCOUNT, Simulator
 
 PLAYBOOK = Path(sysconfig.get_path("scripts")) / "ansible-playbook"
@@ -32,6 +34,16 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
             "rotate_assume_role_arn": Simulator.role_arn(EU_ACCOUNT),
         },
     ),
+}
+
+
+# Every variable of the role but the inventory's own, as AWX gives it for a question that nobody answered.
+_SPECS = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/rotate/meta/argument_specs.yml").read_text())
+UNANSWERED: dict[str, Any] = {
+    name: ""
+    for entry in _SPECS["argument_specs"].values()
+    for name in entry["options"]
+    if not any(name in variables for _account, variables in ENVIRONMENTS.values())
 }
 
 

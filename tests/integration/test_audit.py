@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from integration.role_runs import ENVIRONMENTS, EU_ACCOUNT, NEIGHBOUR, NEW_VALUE, OLD_VALUE, Play, Run
+from integration.role_runs import ENVIRONMENTS, EU_ACCOUNT, NEIGHBOUR, NEW_VALUE, OLD_VALUE, UNANSWERED, Play, Run
 from integration.test_preflight import make_role
 from integration.test_role_rotation import assert_no_value
 from openai import ADMIN_KEY, Provider
@@ -221,7 +221,7 @@ def test_all_is_well_and_the_report_may_be_json_only(aws: Simulator, play: Play,
     aws.reset()
     for name, days in (("staging", 80.0), ("production", 10.0), ("eu-production", 5.0)):
         make(aws, name, days=days)
-    run = audit(play, rotate_report_path="report", rotate_warn_days="", rotate_max_age_days="")
+    run = audit(play, **{**UNANSWERED, "rotate_report_path": "report"})
     assert run.rc == 0, run.text
     report = report_of(tmp_path, "report")
     assert {name: one["status"] for name, one in by_name(report).items()} == {

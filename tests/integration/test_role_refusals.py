@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from integration.role_runs import ENVIRONMENTS, NEW_VALUE, Play
+from integration.role_runs import ENVIRONMENTS, NEW_VALUE, UNANSWERED, Play
 from simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,10 @@ def test_mistyped_variables_are_named_with_their_nearest(aws: Simulator, play: P
         ({"rotate_dotenv_paths": ["none/.env"]}, "rotate_dotenv_paths: none/.env does not exist"),
         ({"rotate_reason": f"key {NEW_VALUE} leaked"}, "holds the value itself"),
         ({"rotate_record_path": "nowhere/record.jsonl"}, "the folder of nowhere/record.jsonl does not exist"),
-        ({"rotate_project_name": ""}, "No cluster and service: set rotate_project_name"),
+        (
+            {"rotate_project_name": "", "rotate_services": [{"name": "staging-api"}]},
+            "containers where they differ. No cluster and service: set rotate_project_name, or rotate_cluster and",
+        ),
         ({"rotate_store": "cupboard"}, "rotate_store must be keep, environment, secretsmanager or ssm."),
     ],
 )
@@ -102,14 +105,7 @@ def test_value_must_be_there_and_match(aws: Simulator, environments: dict[str, A
 
 
 def test_empty_strings_are_the_same_as_not_set(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
-    names = (
-        "profile assume_role_arn assume_role_external_id endpoint_url cluster service containers "
-        "variable value value_pattern store if_missing expected_fingerprint base_revision in_progress "
-        "force_new_deployment tags timeout poll_interval max_failed_tasks require_healthy reason key_id "
-        "record_path report_path deployment_vars hosts serial verify_key log_scan smoke_test on_failure "
-        "dotenv_paths "
-    )
-    run = play(hosts=STAGING, **{f"rotate_{name}": "" for name in names.split()})
+    run = play(hosts=STAGING, **UNANSWERED)
     assert run.rc == 0, run.text
     assert run.table["staging"][1] == "rotated"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
-from integration.role_runs import ENVIRONMENTS, NEW_VALUE, OLD_VALUE, Play, Run
+from integration.role_runs import ENVIRONMENTS, NEW_VALUE, OLD_VALUE, UNANSWERED, Play, Run
 from integration.test_env_info import overriding
 from integration.test_role_rotation import assert_no_value
 from openai import ADMIN_KEY, Provider
@@ -36,7 +36,8 @@ def rotated(play: Play) -> None:
 
 
 def revoke(play: Play, provider: Provider, *arguments: str, **extra: Any) -> Run:
-    given = {"rotate_openai_base_url": provider.base_url, "rotate_openai_project_id": "proj_abc", **NOTES, **extra}
+    place = {"rotate_openai_base_url": provider.base_url, "rotate_openai_project_id": "proj_abc"}
+    given = {**UNANSWERED, **place, **NOTES, **extra}
     return play(*arguments, playbook="keyturn.ecs.revoke", value=None, admin_key=ADMIN_KEY, **given)
 
 
@@ -101,7 +102,7 @@ def test_a_key_that_is_still_used_is_kept(
     run = revoke(play, provider, rotate_old_key_id=key.id)
     assert run.rc == 2
     assert "after the last rotation ended: something that is not in these environments holds it" in run.flat
-    early = revoke(play, provider, rotate_old_key_id=key.id, rotate_revoke_grace=3600)
+    early = revoke(play, provider, rotate_old_key_id=key.id, rotate_revoke_grace="")
     assert early.rc == 2
     assert "rotate_revoke_grace is 3600 s: wait" in early.flat
     assert key.id in [one.id for one in provider.stored()]

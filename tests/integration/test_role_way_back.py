@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from integration.role_runs import NEW_VALUE, OLD_VALUE, Play, make_environment
+from integration.role_runs import NEW_VALUE, OLD_VALUE, UNANSWERED, Play, make_environment
 from integration.test_role_proof import NEW, OLD, STAGING, Application, smoke
 from integration.test_role_rotation import assert_no_value, running_values, writes
 from simulator import Simulator
@@ -80,7 +80,7 @@ def test_rollback_by_the_record(aws: Simulator, environments: dict[str, Any], pl
         assert running_values(aws, name) == [OLD_VALUE]
         assert run.table[name][1:4] == ["rolled back", "2 -> 1", f"{NEW} -> {OLD}"]
         assert run.changed(name) == 1
-    again = play(playbook="keyturn.ecs.rollback", value=None, **notes)
+    again = play(playbook="keyturn.ecs.rollback", value=None, **{**UNANSWERED, **notes})
     assert again.rc == 0, again.text
     assert [again.changed(name) for name in ("staging", "production", "eu-production")] == [0, 0, 0]
     assert again.table["staging"][1] == "unchanged"
@@ -130,7 +130,7 @@ def test_verify_reads_only_and_tells_with_its_exit_code(
 ) -> None:
     assert play().rc == 0
     aws.clear_calls()
-    run = play(playbook="keyturn.ecs.verify", value=None, rotate_expected_fingerprint=NEW)
+    run = play(playbook="keyturn.ecs.verify", value=None, **{**UNANSWERED, "rotate_expected_fingerprint": NEW})
     assert run.rc == 0, run.text
     assert [run.table[name][1:4] for name in sorted(run.table)] == [["verified", "2", NEW]] * 3
     assert [run.changed(name) for name in run.table] == [0, 0, 0]

@@ -185,6 +185,25 @@ def test_empty_strings_are_not_given() -> None:
     assert Aws({**empty, **OPTIONS}).region == "us-east-1"
 
 
+def test_empty_environment_variables_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As AWX sets what nobody filled in. botocore would look for a profile without a name, and for 0 attempts."""
+    variables = "PROFILE DEFAULT_PROFILE SESSION_TOKEN REGION DEFAULT_REGION ENDPOINT_URL CA_BUNDLE MAX_ATTEMPTS"
+    for name in variables.split():
+        monkeypatch.setenv(f"AWS_{name}", "")
+    _aws.warm("ecs")
+    aws = Aws(OPTIONS)
+    InTurn(aws, (200, {"services": []}))
+    assert describe(aws)["services"] == []
+
+
+def test_a_profile_that_does_not_exist_is_told_by_the_task_not_by_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setattr(_aws, "_shared", _aws._Shared())
+    _aws.warm("ecs")
+    with pytest.raises(KeyturnError, match=r"The AWS configuration cannot be used: .*nobody"):
+        Aws({"region": "us-east-1", "profile": "nobody"})
+
+
 def test_aws_config_is_laid_over_ours() -> None:
     aws = Aws({**OPTIONS, "aws_config": {"connect_timeout": 3, "retries": {"max_attempts": 2}}})
     config = aws._client("ecs", _aws.REPEAT).meta.config
