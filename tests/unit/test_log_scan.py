@@ -208,7 +208,7 @@ def test_a_long_line_is_cut_around_its_match() -> None:
         ({"since": "2026-13-22T10:00:00Z"}, "since is '2026-13-22T10:00:00Z', which is no time"),
         ({"since": "1800000000000"}, "not milliseconds"),
         ({"since": "2099-01-01T00:00:00Z"}, "in the future"),
-        ({"settle": -1}, "settle is negative"),
+        ({"settle": -1}, "settle must be from 0 to 86400 seconds"),
         ({"cluster": ""}, "cluster is empty"),
     ],
 )

@@ -15,8 +15,6 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.keyturn.ecs.plugins.module_utils._dotenv.value import set_value
-from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import wait as wait_function
 from ansible_collections.keyturn.ecs.plugins.modules import (
@@ -233,13 +231,10 @@ def test_odd_options_of_the_ledger(odd: dict[str, Any], tmp_path_factory: pytest
 def test_odd_options_of_a_dotenv_file(odd: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("dotenv", numbered=True) / ".env"
     path.write_text(f"K={OLD}\n")
-    validator = ArgumentSpecValidator(dotenv_value.ARGUMENT_SPEC)
+    validator = ArgumentSpecValidator(dotenv_value.CAPABILITY.argument_spec)
     checked = validator.validate({"path": str(path), "variable": "K", "value": VALUE, **odd})
     if not checked.error_messages:
-        try:
-            assert_clear(set_value(checked.validated_parameters, check_mode=True))
-        except KeyturnError as error:
-            assert_clear({"failed": True, "msg": error.msg, **error.result})
+        assert_clear(dotenv_value.CAPABILITY.answer(checked.validated_parameters, check_mode=True, diff=True))
 
 
 @pytest.mark.parametrize("count", [49, 50])

@@ -26,6 +26,7 @@ class Held:
         version: id of that version (a parameter's is its number); empty without one.
         since: when what an unpinned reference reads became that, at the latest; epoch seconds, None when unknown.
         kms_key: id, ARN or alias of its KMS key; empty for AWS's own.
+        known: ids of a secret's versions that have a stage.
         warnings: what the operator should know of it.
     """
 
@@ -37,6 +38,7 @@ class Held:
     version: str = ""
     since: float | None = None
     kms_key: str = ""
+    known: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
 
 

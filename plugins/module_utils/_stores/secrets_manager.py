@@ -62,6 +62,7 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
         version=newest.get("VersionId", ""),
         since=max((date for date in dates if date is not None), default=None),
         kms_key=described.get("KmsKeyId") or "",
+        known=frozenset(described.get("VersionIdsToStages") or ()),
         warnings=_warnings(on, described, denied),
     )
 
@@ -154,7 +155,8 @@ def write(aws: Aws, wanted: Write) -> Written:
 def rival(aws: Aws, wanted: Write, written: Written, pinned: bool) -> str:
     """Id of a version that somebody else wrote between the read and the write, or after it; empty for none.
 
-    Secrets Manager moves AWSPREVIOUS to the version that was current when another took its place.
+    Secrets Manager moves AWSPREVIOUS to the version that was current when another took its place. A version that was
+    there before is none: an answer may be older than the write.
     """
     there = aws.in_region(wanted.held.reference.region)
     answer = there.call_optional("secretsmanager", "DescribeSecret", f"secret {written.arn}", SecretId=written.arn)
@@ -162,7 +164,7 @@ def rival(aws: Aws, wanted: Write, written: Written, pinned: bool) -> str:
 
     def other(stage: str, mine: str) -> str:
         found = [version for version, stages in versions.items() if stage in stages]
-        return "" if not found or mine in found else found[0]
+        return "" if not found or mine in found or found[0] in wanted.held.known else found[0]
 
     later = other(wanted.stage, written.version)
     if later:
