@@ -21,11 +21,12 @@ class Module(AnsibleModule):
 
     def __init__(self, capability: Capability) -> None:
         self._capability, self._checked = capability, False
-        super().__init__(argument_spec=capability.argument_spec, supports_check_mode=True, **capability.rules)
+        spec: dict[str, Any] = {"argument_spec": capability.argument_spec, "supports_check_mode": True}
+        AnsibleModule.__init__(self, **spec, **capability.rules)
         self._checked = True
 
     def _load_params(self) -> None:
-        super()._load_params()
+        AnsibleModule._load_params(self)
         self.no_log_values.update(self._capability.secrets(self.params))
 
     def fail_json(self, msg: str, **result: Any) -> NoReturn:

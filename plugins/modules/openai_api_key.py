@@ -55,6 +55,7 @@ attributes:
     description: There is nothing to compare, a key is there or not.
     support: none
 notes:
+  - C(async) is refused, because the file of an asynchronous job would hold RV(value).
   - OpenAI's API description says that deleting a key fails when it belongs to a service account. Where it does, the
     message tells what to do instead.
   - OpenAI documents the calls at U(https://platform.openai.com/docs/api-reference/project-api-keys).

@@ -20,7 +20,7 @@ from simulator import Simulator
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files whose tests run whole playbooks come first: a slow one at the end would leave the other workers idle."""
-    items.sort(key=lambda item: not item.path.name.startswith(("test_role_", "test_audit", "test_doors")))
+    items.sort(key=lambda item: not item.path.name.startswith(("test_leaks", "test_role_", "test_audit", "test_doors")))
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ SINKS = [
     Sink("facts", "fact cache, with every registered result in it"),
     Sink("journal", "system log of the host"),
     Sink("processes", "process list"),
-    Sink("temporary", "temporary files, while running and afterwards (with pipelining)"),
+    Sink("temporary", "temporary files, while running and afterwards (other host: with pipelining)"),
     Sink("other files", "whatever else is below the home and working folders"),
     # The role, in one playbook: rotated, rolled back, refused; and an audit.
     Sink("role terminal", "output of the playbooks, ``-vvvvvv --diff``", doors=(HERE,)),
