@@ -55,6 +55,7 @@ CASES = {
     "nothing": Case(INFO, {}, says="one of the following is required: project_id, value"),
     "half": Case(KEY, {"project_id": "proj_abc"}, says="missing: service_account_id, name"),
     "lost": Case(KEY, {**MAKE, "name": "lost"}, says="A key named 'lost' was made, key_"),
+    "later": Case(KEY, {**MAKE, "name": "later"}, {"async": 60, "poll": 1}, says="async"),
     "will_go": Case(KEY, GONE, CHECK),
     "went": Case(KEY, GONE),
     "gone": Case(KEY, GONE),
