@@ -73,7 +73,7 @@ def unsure(error: KeyturnError) -> str:
 
 
 class AccessDeniedError(AwsError):
-    """The caller lacks a permission; ``permission`` names it (``ecs:ListTasks``), ``resource`` its ARN where AWS does."""
+    """The caller lacks ``permission`` (``ecs:ListTasks``), on ``resource`` (an ARN) where AWS names one."""
 
     def __init__(self, msg: str, *, permission: str, resource: str = "", **fields: Any) -> None:
         super().__init__(msg, **fields)

@@ -228,6 +228,12 @@ resumed:
   returned: once the service was read
   type: bool
   sample: false
+rivals:
+  description: Deployments that somebody else started at the same time, and that this one took the place of.
+  returned: when there are any; the task fails then
+  type: list
+  elements: str
+  sample: ["ecs-svc/2345678901234567890 of elevareai-api:44"]
 resource_actions:
   description: AWS calls that were made, each once.
   returned: when O(debug_botocore_endpoint_logs=true)

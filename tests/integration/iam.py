@@ -19,12 +19,14 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._inventory.survey impo
 from ansible_collections.keyturn.ecs.plugins.module_utils._logs.scan import scan as scan_function
 from ansible_collections.keyturn.ecs.plugins.module_utils._purge import purge as purge_function
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock
+from ansible_collections.keyturn.ecs.plugins.module_utils._targets import move as move_function
 from ansible_collections.keyturn.ecs.plugins.modules import (
     ecs_env_access,
     ecs_env_info,
     ecs_env_preflight,
     ecs_log_scan,
     ecs_revision_purge,
+    ecs_target_update,
     ledger,
 )
 from integration.stores import CASES, Stores, put
@@ -45,6 +47,7 @@ PLACES = {
     "FAMILY": "s",
     "TASK_ROLE": "app",
     "EXECUTION_ROLE": "ecsTaskExecutionRole",
+    "EVENTS_ROLE": "ecsTaskExecutionRole",
     "THIS_ROLE": "ops/keyturn",
     "READER_ROLE": f"team/{READER}",
     "SECRET": "prod/openai",
@@ -120,7 +123,7 @@ class Guarded(Stores):
         return super().validated(capability, {**self.session, **given})
 
     def needed(self) -> list[Json]:
-        """What the calls of the collection needed by IAM, each once, and whether one of its calls was refused for it."""
+        """What the collection's calls needed by IAM, each once, and whether a call was refused for it."""
         found: dict[str, Json] = {}
         for call in self.calls():
             for one in call["permissions"]:
@@ -192,6 +195,12 @@ class Guarded(Stores):
 
         return self.run(ecs_revision_purge, function, cluster="c", service="s", variable=VARIABLE, **options)
 
+    def move(self, **options: Any) -> Json:
+        def function(aws: Any, given: Json, check: bool) -> Json:
+            return move_function(aws, given, check, now=self.sim.now)
+
+        return self.run(ecs_target_update, function, **options)
+
     def access(self, **options: Any) -> Json:
         def function(aws: Any, given: Json, _check: bool) -> Json:
             return access_function(aws, given, sleep=lambda _seconds: None)
@@ -241,7 +250,7 @@ def _failing(lab: Guarded) -> None:
 
 
 def _fails(lab: Guarded) -> None:
-    """A rollout that is rolled back; then the same is asked about without its id, when ECS does not list it any more."""
+    """A rollout that is rolled back; then it is asked about without its id, when ECS lists it no more."""
     result = lab.rotate()
     if "failed" in result:
         return
@@ -347,9 +356,9 @@ def _many_revisions(lab: Guarded) -> None:
     _started_by_events(lab)
 
 
-def _started_by_events(lab: Guarded) -> None:
+def _started_by_events(lab: Guarded, family: str = "s") -> None:
     cluster = f"arn:aws:ecs:us-east-1:{ACCOUNT}:cluster/c"
-    parameters = {"TaskDefinitionArn": f"arn:aws:ecs:us-east-1:{ACCOUNT}:task-definition/s", "TaskCount": 1}
+    parameters = {"TaskDefinitionArn": f"arn:aws:ecs:us-east-1:{ACCOUNT}:task-definition/{family}", "TaskCount": 1}
     target = {"Arn": cluster, "RoleArn": EXECUTION, "EcsParameters": parameters}
     lab.events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
     lab.events.put_targets(Rule="nightly", Targets=[{"Id": "t1", **target}])
@@ -392,6 +401,22 @@ def _parameter_changed(lab: Guarded) -> None:
     lab.ssm.put_parameter(Name="/prod/openai", Value=NEW, Overwrite=True, Type="SecureString", KeyId=lab.key)
 
 
+def _pinned(lab: Guarded) -> None:
+    _environment(lab)
+    _started_by_events(lab, "s:1")
+    lab.register()
+
+
+def _moved(lab: Guarded) -> None:
+    held = lab.info(fingerprint=fingerprint(VARIABLE, OLD))
+    if not held.get("unverified"):
+        lab.move(targets=held["holders"], task_definitions=["s:2"])
+
+
+def _identified(lab: Guarded) -> None:
+    lab.info(fingerprint=fingerprint(VARIABLE, NEW), redacted_values=[])
+
+
 HOLDERS = {
     "environment": Feature(_many_revisions, _holders),
     "secret": Feature(_secret_changed, _holders),
@@ -418,7 +443,12 @@ FEATURES: dict[str, dict[str, Feature]] = {
         "record": Feature(_environment, Guarded.record),
         "as a role": Feature(_environment, _recorded_as_another),
     },
-    "revoke": {**HOLDERS, "record": Feature(_environment, Guarded.record)},
+    "revoke": {
+        **HOLDERS,
+        "record": Feature(_environment, Guarded.record),
+        "moved": Feature(_pinned, _moved),
+        "which key": Feature(_many_revisions, _identified),
+    },
     "audit": {
         **HOLDERS,
         "old revisions": Feature(_many_revisions, _old_revisions),

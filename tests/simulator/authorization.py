@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -187,18 +187,28 @@ def _key(action: str) -> Callable[[Asked], Found]:
 # The others
 
 
-def _rule(asked: Asked) -> Found:
-    bus, rule = asked.members.get("EventBusName") or "default", asked.members["Rule"]
-    yield (
-        "events:ListTargetsByRule",
-        asked.arn("events", f"rule/{rule}" if bus == "default" else f"rule/{bus}/{rule}"),
-        {},
-    )
+def _rule(action: str) -> Callable[[Asked], Found]:
+    def rows(asked: Asked) -> Found:
+        bus, rule = asked.members.get("EventBusName") or "default", asked.members["Rule"]
+        yield f"events:{action}", asked.arn("events", f"rule/{rule}" if bus == "default" else f"rule/{bus}/{rule}"), {}
+        yield from _passed_to("events", asked.members.get("Targets") or ())
+
+    return rows
 
 
-def _schedule(asked: Asked) -> Found:
-    group = asked.members.get("groupName") or "default"
-    yield "scheduler:GetSchedule", asked.arn("scheduler", f"schedule/{group}/{last_part(asked.members['path'])}"), {}
+def _schedule(action: str) -> Callable[[Asked], Found]:
+    def rows(asked: Asked) -> Found:
+        group = asked.members.get("groupName") or asked.members.get("GroupName") or "default"
+        name = last_part(asked.members["path"])
+        yield f"scheduler:{action}", asked.arn("scheduler", f"schedule/{group}/{name}"), {}
+        yield from _passed_to("scheduler", [asked.members["Target"]] if "Target" in asked.members else ())
+
+    return rows
+
+
+def _passed_to(service: str, targets: Iterable[Json]) -> Found:
+    for target in targets:
+        yield "iam:PassRole", target["RoleArn"], {"iam:PassedToService": f"{service}.amazonaws.com"}
 
 
 def _log_group(action: str) -> Callable[[Asked], Found]:
@@ -272,9 +282,9 @@ ROWS: dict[tuple[str, str], Callable[[Asked], Found]] = {
     **{("kms", name): _key(name) for name in ("DescribeKey", "GetKeyPolicy")},
     **{("logs", name): _log_group(name) for name in ("FilterLogEvents", "GetLogEvents")},
     **{("events", name): _anything(f"events:{name}") for name in ("ListEventBuses", "ListRules")},
-    ("events", "ListTargetsByRule"): _rule,
+    **{("events", name): _rule(name) for name in ("ListTargetsByRule", "PutTargets")},
     ("scheduler", "ListSchedules"): _anything("scheduler:ListSchedules"),
-    ("scheduler", "GetSchedule"): _schedule,
+    **{("scheduler", name): _schedule(name) for name in ("GetSchedule", "UpdateSchedule")},
     ("cloudtrail", "LookupEvents"): _anything("cloudtrail:LookupEvents"),
     ("iam", "SimulatePrincipalPolicy"): _simulated,
     ("iam", "GetRole"): _role,

@@ -51,7 +51,7 @@ def info(aws: Aws, options: Mapping[str, Any], now: Callable[[], float] = time.t
     variables = [entry for one in chosen for entry in look.variables(one)]
     old = look.plaintext_revisions(chosen)
     holders = look.holders(placed)
-    identity = look.identify(chosen, variables)
+    identity, unread = look.identify(chosen, variables)
     return {
         "changed": False,
         "cluster": last_part(request.cluster),
@@ -64,6 +64,9 @@ def info(aws: Aws, options: Mapping[str, Any], now: Callable[[], float] = time.t
         "plaintext_revisions": old,
         "unverified": unverified.lines,
         "clear": not holders and not unverified.lines if request.fingerprint else None,
+        "warnings": [
+            f"Which key {request.fingerprint} is could not be looked for everywhere: {line}" for line in unread
+        ],
     }
 
 
@@ -150,10 +153,13 @@ class _Look:
         protected = protected_until(self._aws, request.cluster, (task for task, _holder in holding))
         return [*found, *with_protection(holding, protected)]
 
-    def identify(self, placed: Iterable[Placed], variables: Iterable[Mapping[str, Any]]) -> Identity:
+    def identify(self, placed: Iterable[Placed], variables: Iterable[Mapping[str, Any]]) -> tuple[Identity, list[str]]:
         """Find out which key the searched value is; for that, earlier revisions and versions of secrets are read.
 
         What of them cannot be read is no holder, so it is nothing that is left unverified.
+
+        Returns:
+            What was found out, and what could not be read where that was nothing.
         """
         identity, ignored = self._wanted.identity, Unverified()
         revisions = Revisions(self._aws, self._wanted, ignored)
@@ -169,7 +175,7 @@ class _Look:
             for version in reversed(versions[-EARLIER_READ:]):
                 if identity.searched:
                     sources.read_by(value_from, version.id)
-        return identity
+        return identity, ignored.lines if identity.searched else []
 
     def plaintext_revisions(self, placed: Iterable[Placed]) -> list[dict[str, Any]]:
         """Revisions that do not run and hold a plain value."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from .._aws import AGAIN_PAUSES, Aws
 from .._ecs import Deployment, Service, describe_service, epoch, last_part, same_task_definition
-from .._errors import AwsError, KeyturnError, unsure
+from .._errors import AccessDeniedError, AwsError, KeyturnError, unsure
 from .._stores import store
 from .._stores.held import Write, Written
 from .current import Current, Definition, parse_definition, read_newer
@@ -40,12 +40,14 @@ class Running:
 
     Attributes:
         rivals: deployments that others started meanwhile and that this one took the place of, in words.
+        unseen: why it could not be seen whether there are any; empty where it could.
     """
 
     task_definition: str | None
     deployment_id: str | None
     service_deployment_arn: str | None
     rivals: tuple[str, ...] = ()
+    unseen: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,16 +190,26 @@ def update_service(
         pause(seconds)
         after = describe_service(aws, service.cluster, service.name)
     deployment = _made(service, after, task_definition) or after.primary
-    # Denied, or not supported there: ecs_rollout_wait says so; the update itself is done.
-    on = f"service {service.name}"
-    listed = aws.call_optional("ecs", "ListServiceDeployments", on, cluster=service.cluster, service=service.name)
-    records = [entry for entry in (listed or {}).get("serviceDeployments") or () if deployment is not None]
+    records, unseen = _records(aws, service) if deployment else ([], "")
     return Running(
         task_definition=task_definition,
         deployment_id=deployment.id if deployment else None,
         service_deployment_arn=_service_deployment(service, after, deployment, records),
         rivals=_rivals(service, after, deployment) or _stopped_rivals(aws, service, deployment, records),
+        unseen=unseen,
     )
+
+
+def _records(aws: Aws, service: Service) -> tuple[list[Mapping[str, Any]], str]:
+    """The service's newest service deployments, and why they may not be seen. The update itself is done by now."""
+    on = f"service {service.name}"
+    try:
+        answer = aws.call_briefly("ecs", "ListServiceDeployments", on, cluster=service.cluster, service=service.name)
+    except AccessDeniedError as error:
+        return [], f"Whether somebody else deployed to {on} at the same time could not be seen: {error.msg}"
+    except AwsError:
+        return [], ""
+    return list(answer.get("serviceDeployments") or ()), ""
 
 
 def check_rivals(service: Service, runs: Running) -> None:
@@ -210,7 +222,8 @@ def check_rivals(service: Service, runs: Running) -> None:
         raise KeyturnError(
             f"While this ran, somebody else deployed to service {service.name} ({', '.join(runs.rivals)}), and "
             f"{runs.deployment_id} of {last_part(runs.task_definition or '')} has taken the place of that: what it was "
-            "to change does not run. Look at who did, and have that deployed again, on top of what runs now."
+            "to change does not run. Look at who did, and have that deployed again, on top of what runs now.",
+            rivals=list(runs.rivals),
         )
 
 

@@ -194,7 +194,7 @@ def _result(way: Way, runs: Running, actions: Sequence[str], variable: str) -> d
         "fingerprint": next(iter(after.values()), None),
         "previous_fingerprint": next(iter(before.values()), None),
         "actions": list(actions),
-        "warnings": list(way.warnings),
+        "warnings": [*way.warnings, *filter(None, [runs.unseen])],
         "diff": {
             "before": {"task_definition": last_part(service.task_definition), "environment": before},
             "after": {"task_definition": f"{way.earlier.family}:{way.earlier.revision}", "environment": after},

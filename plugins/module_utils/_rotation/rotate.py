@@ -70,6 +70,7 @@ def rotate(
             outcome = apply(aws, current, target, desired, plan, request=request, pause=pause)
         except KeyturnError as error:
             raise error.with_result(**_result(current, plan, outcome, request, shared)) from None
+        plan = replace(plan, warnings=(*plan.warnings, *filter(None, [outcome.runs.unseen])))
     return _result(current, plan, outcome, request, shared)
 
 
