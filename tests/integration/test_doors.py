@@ -309,6 +309,7 @@ ROTATIONS = [
             "resource_actions": [
                 "ecs:DescribeServices",
                 "ecs:DescribeTaskDefinition",
+                "ecs:ListServiceDeployments",
                 "ecs:RegisterTaskDefinition",
                 "ecs:UpdateService",
             ]

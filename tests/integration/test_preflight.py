@@ -197,7 +197,8 @@ def test_what_only_proves_is_a_warning_unless_a_log_scan_needs_it(lab: Before) -
     lab.sound()
     result = lab.asked()
     assert "failed" not in result
-    assert [one["action"] for one in result["permissions"]["missing"]] == list(WATCH)
+    lacking = [one["action"] for one in result["permissions"]["missing"]]
+    assert list(dict.fromkeys(lacking)) == list(WATCH)
     assert "lacks 5 permissions: ecs:ListTasks on *" in result["warnings"][0]
     scanned = lab.asked(log_scan=True)
     group = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/ecs/s:*"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._aws import Aws
+from .._errors import AccessDeniedError, AwsError
 from .._scrub import CENSORED
 from .snapshot import Snapshot, Target, Task
 
@@ -103,13 +104,23 @@ def gather(aws: Aws, target: Target, snapshot: Snapshot, definition: Deployed | 
     return _with_log(aws, target, snapshot, evidence)
 
 
+def _allowed(aws: Aws, service: str, operation: str, on: str, **params: Any) -> tuple[dict[str, Any] | None, str]:
+    """An answer, if there is one; and what permission lacks where that is why there is none."""
+    try:
+        return aws.call_briefly(service, operation, on, **params), ""
+    except AccessDeniedError as error:
+        return None, error.msg
+    except AwsError:
+        return None, ""
+
+
 def _protected(aws: Aws, target: Target, ids: list[str]) -> tuple[tuple[str, ...], str]:
     """Ids of the tasks that are protected, as far as it may be read; and why not all of it could be."""
     found: list[str] = []
     on = f"tasks of service {target.service}"
     for start in range(0, len(ids), PROTECTION_BATCH):
         batch = ids[start : start + PROTECTION_BATCH]
-        answer, why = aws.call_or_why("ecs", "GetTaskProtection", on, cluster=target.cluster, tasks=batch)
+        answer, why = _allowed(aws, "ecs", "GetTaskProtection", on, cluster=target.cluster, tasks=batch)
         if answer is None:
             return tuple(found), why
         found += [
@@ -134,7 +145,8 @@ def _with_log(aws: Aws, target: Target, snapshot: Snapshot, evidence: Evidence) 
         if spec.log_region not in ("", aws.region):
             where = f"stream {stream} of log group {spec.log_group} in Region {spec.log_region}"
             return replace(evidence, log_elsewhere=where)
-        answer, why = aws.call_or_why(
+        answer, why = _allowed(
+            aws,
             "logs",
             "GetLogEvents",
             f"log group {spec.log_group}",
@@ -145,7 +157,8 @@ def _with_log(aws: Aws, target: Target, snapshot: Snapshot, evidence: Evidence) 
         )
         if answer is None:
             where = f"stream {stream} of log group {spec.log_group}"
-            return replace(evidence, log_elsewhere=where, unread=(*evidence.unread, f"log: {why}"))
+            unread = (*evidence.unread, f"log: {why}") if why else evidence.unread
+            return replace(evidence, log_elsewhere=where, unread=unread)
         lines = [str(event.get("message", "")).rstrip() for event in answer.get("events") or ()]
         if lines:
             return replace(evidence, log_of=spec.name, log_lines=tuple(_shown(aws, line) for line in lines))
