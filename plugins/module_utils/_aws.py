@@ -348,9 +348,12 @@ class Aws:
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
         if mode != OPTIONAL:
-            retry = functools.partial(_retry_refused, once=mode == ONCE, over=lambda: self.over())
+            retry = functools.partial(_retry_refused, once=mode == ONCE, over=self._is_over)
             events.register_last(f"needs-retry.{name}", retry)
         return client
+
+    def _is_over(self) -> bool:
+        return self.over()
 
     def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
         self.calls.append(f"{model.service_model.service_name}:{model.name}")
@@ -477,8 +480,9 @@ def _retry_refused(
     attempts: int,
     caught_exception: Exception | None,
     once: bool,
-    over: Callable[[], bool] = lambda: False,
     uniform: Callable[[float, float], float] = random.uniform,
+    *,
+    over: Callable[[], bool] = lambda: False,
     **_more: Any,
 ) -> float | None:
     """Say after how many seconds a call that AWS refused is tried again; None for not at all.

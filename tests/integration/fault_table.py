@@ -555,7 +555,7 @@ def some(spots: Sequence[Spot], fault: Fault, scenario: str) -> list[Spot]:
 
     def chosen(spot: Spot) -> bool:
         number = zlib.crc32(f"{scenario}/{spot.call}/{fault.name}".encode())
-        return number % (12 if spot.changes else 48) == 0 or (spot.changes and fault.name == "answer lost")
+        return number % (24 if spot.changes else 120) == 0 or (spot.changes and fault.name == "answer lost")
 
     return [spot for spot in spots if spot.nth == 1 and chosen(spot)]
 

@@ -260,7 +260,7 @@ GONE: list[tuple[str, str, Callable[[Stores], None], list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "operation", "goes", "actions", "says"), GONE, ids=lambda one: str(one))
+@pytest.mark.parametrize(("name", "operation", "goes", "actions", "says"), GONE, ids=str)
 def test_what_goes_meanwhile_is_named(
     lab: Stores, name: str, operation: str, goes: Callable[[Stores], None], actions: list[str], says: str
 ) -> None:

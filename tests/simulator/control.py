@@ -60,7 +60,12 @@ def _service(call: Call, body: Json) -> Service:
 
 
 def _status(endpoint: Endpoint, body: Json) -> Json:
-    return {"ready": True, "now": endpoint.clock.now(), "speed": endpoint.clock.speed, "hanging": endpoint.faults.hanging}
+    return {
+        "ready": True,
+        "now": endpoint.clock.now(),
+        "speed": endpoint.clock.speed,
+        "hanging": endpoint.faults.hanging,
+    }
 
 
 def _environments(endpoint: Endpoint, body: Json) -> Json:

@@ -60,7 +60,7 @@ def read(aws: Aws, reference: Reference, arn_prefix: str) -> Held:
 
 
 def _describe(there: Aws, reference: Reference, on: str) -> tuple[dict[str, Any] | None, AccessDeniedError | None]:
-    """DescribeSecret's answer, None for a secret that does not exist; empty where it may not be read, with the error."""
+    """The answer, None for a secret that does not exist; empty, with the error, where it may not be read."""
     try:
         answer = there.call("secretsmanager", "DescribeSecret", on, SecretId=reference.name)
     except AccessDeniedError as error:
