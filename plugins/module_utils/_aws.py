@@ -526,8 +526,9 @@ def _retry_refused(
     caught_exception: Exception | None,
     *,
     once: bool,
-    over: Callable[[], bool] = lambda: False,
     uniform: Callable[[float, float], float] = random.uniform,
+    *,
+    over: Callable[[], bool] = lambda: False,
     **_more: Any,
 ) -> float | None:
     """Say after how many seconds a call that AWS refused is tried again; None for not at all.

@@ -1,9 +1,18 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A run that is killed at the worst moment leaves nothing that the next run does not put right."""
+"""A run that is killed at the worst moment leaves nothing that the next run does not put right.
+
+Here whole playbooks are killed, at some moments; the process of the function alone is killed at every call in
+fault_table.py. With the environment variable KILLS=N playbooks are killed before and after each of their calls, through
+both doors, and N times, instead of once, at a random moment.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +160,102 @@ def test_the_kill_reaches_the_worker(lab: Lab, tmp_path: Path, collections_path:
     with playbook(lab, tmp_path, collections_path, "local", ROTATE) as process:
         until_called(lab, "RegisterTaskDefinition", process)
         assert len(process.kill()) >= 2
+
+
+# At each call, before it is carried out and after
+
+HANGS = {"before": "timeout", "after": "no_answer"}
+KILLS = int(os.environ.get("KILLS", "0"))
+WORST = [("bastion", "RegisterTaskDefinition", 1, "after"), ("local", "UpdateService", 1, "after")]
+# Those of a rotation and of the first looks of a wait; test_the_calls_are_these holds it to what is really called.
+CALLS = [
+    ("DescribeServices", 1),
+    ("DescribeTaskDefinition", 1),
+    ("DescribeTaskDefinition", 2),
+    ("RegisterTaskDefinition", 1),
+    ("DescribeServices", 2),
+    ("UpdateService", 1),
+    ("ListServiceDeployments", 1),
+    ("DescribeServices", 3),
+    ("DescribeTaskDefinition", 3),
+]
+ALL = [(connection, *call, when) for connection in ("local", "bastion") for call in CALLS for when in HANGS]
+# One is enough where both take the same way through Ansible's own code.
+A_DOOR = DOORS if KILLS else pytest.mark.parametrize("connection", ["local"], ids=["action plugin"])
+
+
+def until_hanging(lab: Lab, process: Playbook) -> None:
+    """Wait for a call to hang, while the process lives."""
+    while not lab.sim.hanging():
+        assert process.process.poll() is None, process.process.communicate()[0]
+        time.sleep(0.02)
+
+
+def hang(lab: Lab, operation: str, nth: int = 1, when: str = "before") -> None:
+    lab.sim.fault(operation, HANGS[when], seconds=3600, after=nth - 1, agent="keyturn.ecs/")
+
+
+def test_the_calls_are_these(lab: Lab) -> None:
+    rotation = lab.rotate()
+    lab.wait(deployment_id=rotation["deployment_id"], task_definition=rotation["task_definition"])
+    called = [call["operation"] for call in lab.calls()][: len(CALLS)]
+    assert called == [operation for operation, _nth in CALLS]
+
+
+@pytest.mark.parametrize(("connection", "operation", "nth", "when"), ALL if KILLS else WORST)
+def test_killed_at_a_call(
+    lab: Lab, tmp_path: Path, collections_path: str, connection: str, operation: str, nth: int, when: str
+) -> None:
+    hang(lab, operation, nth, when)
+    with playbook(lab, tmp_path, collections_path, connection, ROTATE, SHOW, WAIT) as process:
+        until_hanging(lab, process)
+        process.kill()
+    lab.sim.clear_faults()
+    registered = lab.revisions() == [1, 2]
+    deployed = lab.service()["taskDefinition"].endswith(":2")
+    output = run_again(lab, tmp_path, collections_path, connection)
+    assert f"changed={not deployed} resumed={registered and not deployed}" in output
+    is_rotated(lab)
+
+
+@pytest.mark.parametrize("seed", range(max(KILLS, 1)))
+def test_killed_at_a_random_moment(lab: Lab, tmp_path: Path, collections_path: str, seed: int) -> None:
+    chance = random.Random(seed)
+    connection = chance.choice(["local", "bastion"])
+    lab.sim.set_speed(200)
+    with playbook(lab, tmp_path, collections_path, connection, ROTATE, SHOW, WAIT) as process:
+        time.sleep(chance.uniform(0.3, 3.0))
+        process.kill()
+    run_again(lab, tmp_path, collections_path, connection)
+    is_rotated(lab)
+
+
+@A_DOOR
+def test_terminated_while_it_updates(lab: Lab, tmp_path: Path, collections_path: str, connection: str) -> None:
+    """SIGTERM reaches ansible-playbook alone: what it started may go on, and do the same as the next run."""
+    hang(lab, "UpdateService")
+    with playbook(lab, tmp_path, collections_path, connection, ROTATE, SHOW, WAIT) as process:
+        until_hanging(lab, process)
+        process.process.send_signal(signal.SIGTERM)
+        try:
+            process.process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    lab.sim.clear_faults()
+    run_again(lab, tmp_path, collections_path, connection)
+    is_rotated(lab)
+
+
+@A_DOOR
+def test_a_tasks_own_timeout(lab: Lab, tmp_path: Path, collections_path: str, connection: str) -> None:
+    """Ansible's `timeout:` ends the task in the midst of a call; a module may live on and do its work to the end."""
+    hang(lab, "UpdateService", when="after")
+    limited = {**ROTATE, "timeout": 4}
+    with playbook(lab, tmp_path, collections_path, connection, limited, SHOW) as process:
+        assert process.finish() == 2, process.output
+    assert "imed out" in process.output or "imeout" in process.output
+    assert_no_value(process.output)
+    lab.sim.clear_faults()
+    output = run_again(lab, tmp_path, collections_path, connection)
+    assert "changed=False resumed=False did=" in output
+    is_rotated(lab)
