@@ -527,7 +527,6 @@ def _retry_refused(
     *,
     once: bool,
     uniform: Callable[[float, float], float] = random.uniform,
-    *,
     over: Callable[[], bool] = lambda: False,
     **_more: Any,
 ) -> float | None:
