@@ -120,7 +120,7 @@ class Guarded(Stores):
         return super().validated(capability, {**self.session, **given})
 
     def needed(self) -> list[Json]:
-        """What the calls of the collection needed by IAM, each once, and whether one of its calls was refused for it."""
+        """What the calls of the collection needed by IAM, each once."""
         found: dict[str, Json] = {}
         for call in self.calls():
             for one in call["permissions"]:
@@ -241,7 +241,7 @@ def _failing(lab: Guarded) -> None:
 
 
 def _fails(lab: Guarded) -> None:
-    """A rollout that is rolled back; then the same is asked about without its id, when ECS does not list it any more."""
+    """A rollout that is rolled back; then it is asked about without its id, when ECS does not list it any more."""
     result = lab.rotate()
     if "failed" in result:
         return

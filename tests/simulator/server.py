@@ -108,11 +108,7 @@ class Endpoint:
                 _strike(fault, request, caller, body, environ)
             if not self.buckets.allow(caller.account, caller.region, request.service, request.operation):
                 raise errors.throttled()
-            held = policies.policies_of_session(caller.principal) if self._enforce_callers else None
-            if held is not None:
-                for one in authorization.needed(request, caller, body, environ):
-                    permissions.append(one)
-                    authorization.check(one, caller, held)
+            self._authorize(request, caller, body, environ, permissions)
             stale = fault is not None and fault.kind == "stale"
             if request.service == "ecs":
                 answer = self._ecs(request.operation, caller, body, stale)
@@ -132,6 +128,21 @@ class Endpoint:
         if fault is not None and fault.kind == "lost_answer":
             drop(environ)
         return answer
+
+    def _authorize(
+        self,
+        request: Request,
+        caller: identity.Caller,
+        body: bytes,
+        environ: Environ,
+        permissions: list[authorization.Permission],
+    ) -> None:
+        """AccessDenied for what the caller's policies do not allow, where they are enforced."""
+        held = policies.policies_of_session(caller.principal) if self._enforce_callers else None
+        if held is not None:
+            for one in authorization.needed(request, caller, body, environ):
+                permissions.append(one)
+                authorization.check(one, caller, held)
 
     def _ecs(self, operation: str, caller: identity.Caller, body: bytes, stale: bool) -> Answer:
         try:
