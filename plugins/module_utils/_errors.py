@@ -63,7 +63,7 @@ class AwsError(KeyturnError):
 
 
 class AccessDeniedError(AwsError):
-    """The caller lacks a permission; ``permission`` names it (``ecs:ListTasks``), ``resource`` an ARN where AWS does."""
+    """The caller lacks a permission; ``permission`` names it (``ecs:ListTasks``), ``resource`` where AWS does."""
 
     def __init__(self, msg: str, *, permission: str, resource: str = "", **fields: Any) -> None:
         super().__init__(msg, **fields)
