@@ -346,6 +346,27 @@ def test_the_kms_key_is_asked_for_too(lab: Stores) -> None:
     assert lab.rotate(store="ssm", secret_id="/prod/openai")["changed"] is True
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "refuses", "warns"),
+    [
+        ("kms:ViaService", "ssm.us-east-1.amazonaws.com", False, False),
+        ("kms:ViaService", "secretsmanager.us-east-1.amazonaws.com", True, False),
+        ("aws:SourceVpce", "vpce-1", False, True),
+    ],
+)
+def test_a_condition_on_the_key(lab: Stores, key: str, value: str, refuses: bool, warns: bool) -> None:
+    """One that the call meets, one that it does not, and one that only a task's start could meet."""
+    lab.environment()
+    _allow(lab, "ssm:GetParameters")
+    condition = {"StringEquals": {key: value}}
+    statement = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*", "Condition": condition}
+    document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+    lab.iam.put_role_policy(RoleName="ecsTaskExecutionRole", PolicyName="key", PolicyDocument=document)
+    result = lab.rotate(store="ssm", secret_id="/prod/openai", secret_kms_key_id=KMS_KEY, check_mode=True)
+    assert ("failed" in result) is refuses
+    assert any("since a policy depends on aws:SourceVpce" in text for text in result.get("warnings", ())) is warns
+
+
 def test_an_allowed_role_is_no_obstacle(lab: Stores) -> None:
     lab.environment()
     _allow(lab, "secretsmanager:GetSecretValue")

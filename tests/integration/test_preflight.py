@@ -197,8 +197,12 @@ def test_what_only_proves_is_a_warning_unless_a_log_scan_needs_it(lab: Before) -
     lab.sound()
     result = lab.asked()
     assert "failed" not in result
-    lacking = [one["action"] for one in result["permissions"]["missing"]]
-    assert list(dict.fromkeys(lacking)) == list(WATCH)
+    assert list(missing(result)) == list(WATCH)
+    # These two need the service and what is below it.
+    assert missing(result)["ecs:DescribeServiceRevisions"] == [
+        SERVICE,
+        SERVICE.replace("service", "service-revision") + "/*",
+    ]
     assert "lacks 5 permissions: ecs:ListTasks on *" in result["warnings"][0]
     scanned = lab.asked(log_scan=True)
     group = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/ecs/s:*"

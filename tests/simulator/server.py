@@ -132,6 +132,7 @@ class Endpoint:
         environ: Environ,
         permissions: list[authorization.Permission],
     ) -> None:
+        """Throttled, or AccessDenied for what the caller's policies do not allow, where they are enforced."""
         if not self.buckets.allow(caller.account, caller.region, request.service, request.operation):
             raise errors.throttled()
         held = policies.policies_of_session(caller.principal) if self._enforce_callers else None

@@ -14,6 +14,7 @@ from simulator import Simulator
 
 pytest.importorskip("moto")
 pytest.importorskip("boto3")
+import boto3
 from botocore.exceptions import ClientError
 
 TOKENS = [f"{digit}" * 36 for digit in "1234"]
@@ -315,3 +316,46 @@ def test_an_environment_can_be_younger_than_its_secret(sim: Simulator) -> None:
     assert task["started_at"] == pytest.approx(changed + 60, abs=0.01)
     service = sim.client("ecs").describe_services(cluster="c", services=["s"])["services"][0]
     assert service["deployments"][0]["rolloutState"] == "COMPLETED"
+
+
+def test_conditions_that_the_request_has_keys_for_are_evaluated(sim: Simulator) -> None:
+    def decision(**context: str) -> tuple[str, list[str]]:
+        entries = [
+            {"ContextKeyName": key.replace("_", ":"), "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context.items()
+        ]
+        (found,) = _simulate(sim, ["ecs:ListTasks"], ContextEntries=entries)["EvaluationResults"]
+        return found["EvalDecision"], found["MissingContextValues"]
+
+    _allow(sim, {"Action": "ecs:ListTasks", "Resource": "*", "Condition": {"ArnEquals": {"ecs:cluster": "*/prod"}}})
+    assert decision(ecs_cluster="arn:aws:ecs:us-east-1:123456789012:cluster/prod") == ("allowed", [])
+    assert decision(ecs_cluster="arn:aws:ecs:us-east-1:123456789012:cluster/test") == ("implicitDeny", [])
+    assert decision() == ("implicitDeny", ["ecs:cluster"])
+
+
+def test_sessions_do_what_their_roles_policies_allow_and_the_log_tells_what_they_needed() -> None:
+    with Simulator.start(speed=0, enforce_callers=True) as guarded:
+        guarded.create_environment()
+        _allow(guarded, {"Action": "ecs:DescribeServices", "Resource": "*"})
+        made = guarded.client("sts").assume_role(RoleArn=ROLE, RoleSessionName="somebody")["Credentials"]
+        ecs = boto3.client(
+            "ecs",
+            region_name="us-east-1",
+            endpoint_url=guarded.url,
+            aws_access_key_id=made["AccessKeyId"],
+            aws_secret_access_key=made["SecretAccessKey"],
+            aws_session_token=made["SessionToken"],
+        )
+        assert ecs.describe_services(cluster="c", services=["s"])["services"]
+        with pytest.raises(ClientError, match=r"not authorized to perform: ecs:UpdateService on resource: arn:.*/c/s "):
+            ecs.update_service(cluster="c", service="s", forceNewDeployment=True)
+        with pytest.raises(ClientError, match="not authorized to perform: ecs:DescribeClusters"):
+            ecs.describe_clusters()  # nothing is known of what it needs
+        described, updated, unknown = guarded.calls("ecs")[-3:]
+        place = {"ecs:cluster": "arn:aws:ecs:us-east-1:123456789012:cluster/c", "aws:RequestedRegion": "us-east-1"}
+        service = "arn:aws:ecs:us-east-1:123456789012:service/c/s"
+        assert described["permissions"] == [{"action": "ecs:DescribeServices", "resource": service, "context": place}]
+        assert updated["permissions"] == [{"action": "ecs:UpdateService", "resource": service, "context": place}]
+        assert (updated["error"], unknown["permissions"]) == ("AccessDeniedException", [])
+        # The account's own key is none of these.
+        assert guarded.client("ecs").describe_clusters()
