@@ -127,7 +127,7 @@ def test_the_whole_checklist(
     again = [
         operator.make_key(),
         operator.run("rotate", **notes),
-        operator.run("revoke", rotate_move_targets=True, rotate_old_key_id=old),
+        operator.run("revoke", rotate_move_targets=True),
     ]
     assert [unchanged(run) for run in again] == [True] * 3, again
     assert (tmp_path / "record.jsonl").read_text() == record
