@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from integration.role_runs import NEW_VALUE, OLD_VALUE, UNANSWERED, Play, make_environment
+from integration.support import FOLDER, Playbook
 from integration.test_role_proof import NEW, OLD, STAGING, Application, smoke
 from integration.test_role_rotation import assert_no_value, running_values, writes
 from simulator import Simulator
@@ -106,6 +107,30 @@ def test_rollback_brings_a_secret_back_too(aws: Simulator, environments: dict[st
     held = {task["containers"]["app"]["OPENAI_API_KEY"] for task in aws.started_with("staging-cluster", "staging-shop")
             if task["last_status"] == "RUNNING"}  # fmt: skip
     assert held == {OLD_VALUE}
+
+
+def test_what_took_the_place_of_somebody_else_s_deployment_is_not_undone(tmp_path: Path, collections_path: str) -> None:
+    """Going back would go back behind both, and lose the other's as well."""
+    done = {"cluster": "c", "previous_task_definition": "s:1", "task_definition": "s:2", "actions": ["update_service"]}
+    results = [
+        {**done, "service": "mine"},
+        {**done, "service": "rivalled", "rivals": ["ecs-svc/1 of s:3"]},
+        {**done, "service": "unchanged", "actions": []},
+    ]
+    content = "{{ _rotate_undo | map(attribute='service') | join(' ') }}"
+    task = {"name": "tell", "ansible.builtin.copy": {"dest": str(tmp_path / "undone"), "content": content}}
+    plays = [
+        {
+            "hosts": "h",
+            "gather_facts": False,
+            "vars_files": [str(FOLDER.parents[1] / "roles" / "rotate" / "vars" / "main.yml")],
+            "vars": {"_rotate_rotation": {"results": results}},
+            "tasks": [task],
+        }
+    ]
+    with Playbook(tmp_path, collections_path, plays, {"h": {"ansible_connection": "local"}}, {}) as process:
+        assert process.finish() == 0, process.output
+    assert (tmp_path / "undone").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
