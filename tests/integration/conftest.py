@@ -17,10 +17,23 @@ import yaml
 from integration.role_runs import ENVIRONMENTS, NEW_VALUE, PLAYBOOK, Play, Run, clean_environment, make_environment
 from simulator import Simulator
 
+# Files that take half a minute and more.
+SLOW = (
+    "test_audit",
+    "test_awx_jobs",
+    "test_doors",
+    "test_faults",
+    "test_iam_policies",
+    "test_kill_and_resume",
+    "test_leaks",
+    "test_role_",
+    "test_whole_life",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files whose tests run whole playbooks come first: a slow one at the end would leave the other workers idle."""
-    items.sort(key=lambda item: not item.path.name.startswith(("test_leaks", "test_role_", "test_audit", "test_doors")))
+    items.sort(key=lambda item: not item.path.name.startswith(SLOW))
 
 
 @pytest.fixture(scope="module")

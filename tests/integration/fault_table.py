@@ -556,7 +556,7 @@ def some(spots: Sequence[Spot], fault: Fault, scenario: str) -> list[Spot]:
     def chosen(spot: Spot) -> bool:
         if spot.changes and spot.service != "ecs" and fault.name == "answer lost":
             return True
-        return zlib.crc32(f"{scenario}/{spot.call}/{fault.name}".encode()) % (24 if spot.changes else 120) == 0
+        return zlib.crc32(f"{scenario}/{spot.call}/{fault.name}".encode()) % (48 if spot.changes else 240) == 0
 
     return [spot for spot in spots if spot.nth == 1 and chosen(spot)]
 

@@ -78,7 +78,9 @@ class Watch:
                         self._known.add((name, data))
                         found |= {(value, name) for value in self.search.find(data)}
         for folder in self.folders:
-            for file in folder.rglob("*"):
+            # Folders come and go meanwhile; os.walk passes over those that went.
+            files = (Path(place) / name for place, _folders, names in os.walk(folder) for name in names)
+            for file in files:
                 with contextlib.suppress(OSError):
                     status = file.stat()
                     if file.is_file() and (mark := (file, status.st_mtime_ns, status.st_size)) not in self._known:
