@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._ecs import Service
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.apply import _stopped_rivals
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.current import Current, Definition
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired import (
     Desired,
@@ -24,7 +26,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired impo
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.plan import Plan, holds, make_plan, normal
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.request import Request
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.target import Target, decide
-from fakes.network import ROTATE_OPTIONS
+from fakes.network import OPTIONS, ROTATE_OPTIONS, InTurn
 
 OLD, NEW, KEY = "sk-old-00000000", "sk-new-11111111", "OPENAI_API_KEY"
 NOW = 1_800_000_000.0
@@ -337,3 +339,34 @@ def test_a_revision_of_an_interrupted_run_is_found_by_another_person_at_another_
     newer = dataclasses.replace(definition(revision=43), fields=left.fields, tags=tags)
     assert holds(newer, fold(base, request(record={"reason": "r", "key_id": "k", "by": "bob"})))
     assert not holds(newer, fold(base, request(record={"reason": "r", "key_id": "other"})))
+
+
+# Somebody else at the same time
+
+
+@pytest.mark.parametrize(("number", "rivals"), [("1", ()), ("3", ("ecs-svc/3 of s:43",)), ("2", ())])
+def test_a_deployment_that_was_known_is_no_rival(number: str, rivals: tuple[str, ...]) -> None:
+    """One that is superseded stops, too, and ECS's record of it is a moment younger than the deployment."""
+
+    def deployments(*numbers: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": f"ecs-svc/{one}",
+                "status": "PRIMARY",
+                "taskDefinition": f"s:{40 + int(one)}",
+                "createdAt": 10.0 * int(one),
+            }
+            for one in numbers
+        ]
+
+    named = {"serviceArn": "arn:aws:ecs:us-east-1:123456789012:service/c/s", "clusterArn": "c", "status": "ACTIVE"}
+    before = Service.parse({**named, "deployments": deployments("1")})
+    own = Service.parse({**named, "deployments": deployments("2")}).deployments[0]
+    revision = f"arn:aws:ecs:us-east-1:123456789012:service-revision/c/s/{number}"
+    record = {"targetServiceRevisionArn": revision, "status": "STOPPED", "createdAt": 10.5}
+    network = InTurn(
+        aws := Aws(OPTIONS),
+        (200, {"serviceRevisions": [{"serviceRevisionArn": revision, "taskDefinition": "s:43"}]}),
+    )
+    assert _stopped_rivals(aws, before, own, [record]) == rivals
+    assert len(network.sent) == len(rivals)

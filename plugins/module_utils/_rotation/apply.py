@@ -242,12 +242,14 @@ def _stopped_rivals(
     if own is None or own.created_at is None:
         return ()
     known = max((entry.created_at or 0.0 for entry in before.deployments), default=0.0)
+    # A record is made at another moment than the deployment that it is of; both end in the same number.
+    numbers = {last_part(entry.id) for entry in (*before.deployments, own)}
     stopped = [
         str(entry.get("targetServiceRevisionArn"))
         for entry in records
         if entry.get("status") in ("STOP_REQUESTED", "STOPPED")
         and known < (epoch(entry.get("createdAt")) or 0.0) <= own.created_at
-        and last_part(str(entry.get("targetServiceRevisionArn"))) != last_part(own.id)
+        and last_part(str(entry.get("targetServiceRevisionArn"))) not in numbers
     ]
     if not stopped:
         return ()
