@@ -17,6 +17,8 @@ html_use_index = False
 
 default_role = "any"
 nitpicky = True
+# Ansible's own, which its documentation of the cache options names.
+nitpick_ignore_regex = [("envvar", "ANSIBLE_.*")]
 # The build needs no network, so labels in Ansible's own documentation stay unresolved. Our own references are checked
 # by antsibull-docs lint-collection-docs.
 suppress_warnings = ["ref.ref"]
