@@ -12,3 +12,4 @@ class ActionModule(DirectAction):
     """M(keyturn.ecs.ecs_env_preflight) without a new process."""
 
     capability = CAPABILITY
+    services = ("iam",)

@@ -16,3 +16,4 @@ class ActionModule(DirectAction):
     """M(keyturn.ecs.ecs_log_scan) without a new process."""
 
     capability = CAPABILITY
+    services = ("logs",)

@@ -12,3 +12,4 @@ class ActionModule(DirectAction):
     """M(keyturn.ecs.ecs_rollout_wait) without a new process."""
 
     capability = CAPABILITY
+    counts_hosts = True

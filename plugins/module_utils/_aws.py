@@ -16,6 +16,7 @@ import json
 import os
 import random
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common.parameters import env_fallback
 
 from ._errors import AccessDeniedError, AwsError, KeyturnError, NotSupportedError
+from ._pace import Pace
 from ._scrub import Scrubber
 
 try:
@@ -143,12 +145,16 @@ class _Shared:
 
 
 _shared = _Shared()
+pace = Pace()
 
 
 def warm(*services: str) -> None:
     """Parse what clients of ``services`` need, so that forked workers inherit it. Opens no connection."""
     if not HAS_BOTO3:
         return
+    # Without a place for temporary files every worker finds its own pace.
+    with contextlib.suppress(OSError):
+        pace.share()
     _forget_empty_variables()
     # A configuration that cannot be used is told by the tasks that need it.
     with contextlib.suppress(botocore.exceptions.BotoCoreError):
@@ -383,15 +389,34 @@ class Aws:
         events.register(f"before-call.{name}", self._before_call)
         events.register(f"response-received.{name}", self._keep_raw)
         if mode != OPTIONAL:
+            events.register_first(f"needs-retry.{name}", self._wait_for_turn)
             retry = functools.partial(_retry_refused, once=mode == ONCE, over=self._is_over)
             events.register_last(f"needs-retry.{name}", retry)
         return client
+
+    @property
+    def _account(self) -> str:
+        """Whose limits count: the account's where it is known, else those of whoever calls, in this Region."""
+        options = self._options
+        role = str(options["assume_role_arn"] or "").split(":")
+        caller = role[4] if len(role) > 4 else options["access_key"] or options["profile"] or ""
+        return f"{caller} {self.region} {options['endpoint_url'] or ''}"
+
+    def _wait_for_turn(self, response: Any, attempts: int, operation: Any, **_more: Any) -> float | None:
+        """Seconds after which a call that AWS refused for its limits is made again; None for every other reason."""
+        refused = bool(response) and response[1].get("Error", {}).get("Code") in _THROTTLED
+        if not refused or attempts >= THROTTLED_ATTEMPTS or self._is_over():
+            return None
+        return pace.refused(self._account, operation.service_model.service_name, operation.name)
 
     def _is_over(self) -> bool:
         return self.over()
 
     def _before_call(self, model: Any, params: dict[str, Any], **_more: Any) -> None:
         self.calls.append(f"{model.service_model.service_name}:{model.name}")
+        seconds = pace.turn(self._account, model.service_model.service_name, model.name)
+        if seconds > 0:
+            time.sleep(seconds)
         if self._body is not None and self._body[0] == model.name:
             params["body"] = json.dumps(self._body[1]).encode("utf-8")
 

@@ -5,8 +5,7 @@
 """The second door: the module's own function, run inside Ansible's worker process.
 
 A module call starts a new Python and imports boto3, 0.85 s of CPU each time. On a local connection that buys nothing,
-so the
-action plugin of the same name validates the same options and calls the same function here. Elsewhere it runs the
+so the action plugin of the same name validates the same options and calls the same function here. Elsewhere it runs the
 module.
 """
 
@@ -14,9 +13,8 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -26,26 +24,37 @@ from ansible.utils.display import Display
 
 from ansible_collections.keyturn.ecs.plugins.module_utils import _aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability, complaint
+from ansible_collections.keyturn.ecs.plugins.plugin_utils._board import DONE, FAILING, UNDER_WAY, Board
 
 display = Display()
 
 HOSTS_SHOWN_IN_FULL = 20
-LINES_A_SECOND = 10.0
 
 # Ansible imports action plugins in the process that forks the workers: what is parsed here, every worker inherits.
-_aws.warm("ecs")
+_aws.warm("ecs", "sts")
 # A worker that collects garbage walks, and so copies, all that it inherited: most of what a task costs. Python's manual
 # names this remedy for processes that fork (https://docs.python.org/3/library/gc.html#gc.freeze).
 gc.collect()
 gc.freeze()
+
+# Without a place for temporary files there is no progress with many hosts.
+board: Board | None = None
+with suppress(OSError):
+    board = Board()
 
 
 class DirectAction(ActionBase):
     """Base of every action plugin; a subclass names the capability of the module of its own name."""
 
     capability: ClassVar[Capability]
+    services: ClassVar[tuple[str, ...]] = ()  # of AWS, that it asks beside ECS
+    counts_hosts: ClassVar[bool] = False  # tells with many hosts how many are done
     _supports_check_mode = True
     _supports_async = True
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        _aws.warm(*cls.services)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -78,26 +87,29 @@ class DirectAction(ActionBase):
             diff=self._task.diff,
             say=self._say(task_vars, secrets),
         )
+        if self._is_one_of_many(task_vars) and checked.validated_parameters.get("progress"):
+            self._mark(task_vars, FAILING if answer.get("failed") else DONE)
         doubled = [f"Both option {one['option']} and its alias {one['alias']} are set." for one in checked._warnings]
         if doubled:
             answer["warnings"] = [*doubled, *answer.get("warnings", [])]
         return _censored(answer, secrets)
 
     def _say(self, task_vars: dict[str, Any], secrets: set[str]) -> Callable[[str], None]:
-        """Show a line with the host's name; with many hosts, not more than some ten lines a second in all."""
+        """Show a line with the host's name; with many hosts, how far all of them are."""
         host = task_vars.get("inventory_hostname", "localhost")
-        hosts = len(task_vars.get("ansible_play_hosts_all") or ())
-        gap = hosts / LINES_A_SECOND if hosts > HOSTS_SHOWN_IN_FULL else 0.0
-        shown = -gap
+        if self._is_one_of_many(task_vars):
+            return lambda _line: self._mark(task_vars, UNDER_WAY)
+        return lambda line: display.display(f"[{host}] {remove_values(line, secrets)}")
 
-        def say(line: str) -> None:
-            nonlocal shown
-            now = time.monotonic()
-            if now - shown >= gap:
-                shown = now
-                display.display(f"[{host}] {remove_values(line, secrets)}")
+    def _is_one_of_many(self, task_vars: dict[str, Any]) -> bool:
+        return len(task_vars.get("ansible_play_hosts_all") or ()) > HOSTS_SHOWN_IN_FULL
 
-        return say
+    def _mark(self, task_vars: dict[str, Any], state: int) -> None:
+        hosts, host = task_vars["ansible_play_hosts_all"], task_vars["inventory_hostname"]
+        if board is not None and self.counts_hosts and host in hosts:
+            line = board.mark(self._task._uuid, hosts, host, state)
+            if line:
+                display.display(line)
 
     @contextmanager
     def _task_environment(self) -> Iterator[None]:
