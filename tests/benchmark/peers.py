@@ -178,8 +178,8 @@ def keyturn(place: Place) -> list[str]:
 def community(place: Place, *, force_create: bool = False, loop: bool = False) -> list[str]:
     """Its way is the whole task definition in the playbook: every field for which the module has an option.
 
-    `wait` does nothing for a service that is present, says its documentation. `loop`: for what
-    ``aws ecs wait services-stable`` waits for.
+    `wait` does nothing for a service that is present, says its documentation. `force_create`: without it, 9.3.0 takes
+    lists of the same length for equal. `loop`: for what ``aws ecs wait services-stable`` waits for.
     """
     app = {**CONTAINERS[0], "environment": [CONTAINERS[0]["environment"][0], {"name": VARIABLE, "value": VALUE}]}
     definition = {
@@ -288,6 +288,10 @@ class Moment:
     new: int
     others: int
     older: int
+
+    @property
+    def rotated(self) -> bool:
+        return self.new == DESIRED and not self.others
 
     @property
     def words(self) -> str:
@@ -446,18 +450,17 @@ def flat(described: Json) -> dict[tuple[str, ...], str]:
     return found | {(name,): json.dumps(value, sort_keys=True) for name, value in definition.items() if value}
 
 
-def claim(ended: Ended, final: Moment, deployed: bool) -> str:
-    """Whether what the exit status says is so. `final`: when all is over; `deployed`: the tool started a rollout."""
-    then = ended.moment.record
-    there = final.new == DESIRED and not final.others
+def claim(ended: Ended, before: Moment, final: Moment) -> str:
+    """Whether what the exit status says is so. `before`: when the tool started; `final`: when all is over."""
+    then, deployed = ended.moment.record, final.records > before.records
     if ended.exit:
-        if there:
+        if final.rotated:
             return "WRONG: failure of what succeeds"
         if not deployed:
             return "fails, and deployed nothing"
         why = re.search(r"roll(ed|ing)?[ _-]?(it )?back|circuit.?breaker", ended.output, re.IGNORECASE)
         return "right" if why else "right, but does not say why"
-    if not there:
+    if not final.rotated:
         if then == "ROLLBACK_SUCCESSFUL":
             return "WRONG: success after a rollback"
         if final.record == "ROLLBACK_SUCCESSFUL":
@@ -467,7 +470,9 @@ def claim(ended: Ended, final: Moment, deployed: bool) -> str:
         return f"does not wait: success while {then}"
     if ended.moment.older:
         return "early: old tasks still run"
-    return "right" if deployed else "right, nothing to do"
+    if before.rotated:
+        return "right, after a rollout for nothing" if deployed else "right, nothing to do"
+    return "right"
 
 
 def last_words(output: str) -> str:
@@ -516,7 +521,7 @@ def row(lab: Lab, run: Run, ended: Ended, before: Moment, definition: Json) -> J
         "case": run.case,
         "tool": run.tool.name,
         "exit": ended.exit,
-        "claim": claim(ended, final, deployed),
+        "claim": claim(ended, before, final),
         "last_words": last_words(ended.output),
         "moment": asdict(ended.moment),
         "true_then": ended.moment.words,

@@ -15,6 +15,7 @@ DONE = Moment(at=100.0, record="SUCCESSFUL", records=2, revisions=2, new=2, othe
 BACK = replace(DONE, record="ROLLBACK_SUCCESSFUL", new=0, others=2)
 RUNNING = replace(DONE, record="IN_PROGRESS", new=1, others=2, older=2)
 SAME = replace(DONE, records=1, revisions=1)
+BEFORE = replace(SAME, new=0, others=2)
 
 
 def ended(code: int, moment: Moment, output: str = "") -> Ended:
@@ -22,26 +23,27 @@ def ended(code: int, moment: Moment, output: str = "") -> Ended:
 
 
 @pytest.mark.parametrize(
-    ("code", "then", "final", "output", "expected"),
+    ("code", "before", "then", "final", "output", "expected"),
     [
-        (0, DONE, DONE, "", "right"),
-        (0, SAME, SAME, "", "right, nothing to do"),
-        (0, replace(DONE, others=1, older=1), DONE, "", "early: old tasks still run"),
-        (0, RUNNING, DONE, "", "does not wait: success while IN_PROGRESS"),
-        (2, DONE, DONE, "", "WRONG: failure of what succeeds"),
-        (2, BACK, BACK, "ECS rolled it back", "right"),
-        (2, BACK, BACK, "Deployment failed due to timeout", "right, but does not say why"),
-        (2, SAME, replace(SAME, new=0, others=2), "", "fails, and deployed nothing"),
-        (0, BACK, BACK, "", "WRONG: success after a rollback"),
-        (0, RUNNING, BACK, "", "WRONG: does not wait, success while IN_PROGRESS, rolled back later"),
-        (0, DONE, replace(DONE, new=0, others=2), "", "WRONG: success, and the value is not there"),
-        (0, DONE, replace(DONE, others=1), "", "WRONG: success, and the value is not there"),
+        (0, BEFORE, DONE, DONE, "", "right"),
+        (0, SAME, SAME, SAME, "", "right, nothing to do"),
+        (0, SAME, DONE, DONE, "", "right, after a rollout for nothing"),
+        (0, BEFORE, replace(DONE, others=1, older=1), DONE, "", "early: old tasks still run"),
+        (0, BEFORE, RUNNING, DONE, "", "does not wait: success while IN_PROGRESS"),
+        (2, BEFORE, DONE, DONE, "", "WRONG: failure of what succeeds"),
+        (2, BEFORE, BACK, BACK, "ECS rolled it back", "right"),
+        (2, BEFORE, BACK, BACK, "Deployment failed due to timeout", "right, but does not say why"),
+        (2, BEFORE, BEFORE, BEFORE, "", "fails, and deployed nothing"),
+        (0, BEFORE, BACK, BACK, "", "WRONG: success after a rollback"),
+        (0, BEFORE, RUNNING, BACK, "", "WRONG: does not wait, success while IN_PROGRESS, rolled back later"),
+        (0, BEFORE, BEFORE, BEFORE, "", "WRONG: success, and the value is not there"),
+        (0, BEFORE, DONE, replace(DONE, others=1), "", "WRONG: success, and the value is not there"),
     ],
 )
 def test_a_claim_is_held_against_what_is_true(
-    code: int, then: Moment, final: Moment, output: str, expected: str
+    code: int, before: Moment, then: Moment, final: Moment, output: str, expected: str
 ) -> None:
-    assert claim(ended(code, then, output), final, deployed=final.records > 1) == expected
+    assert claim(ended(code, then, output), before, final) == expected
 
 
 def test_last_words_hold_no_value() -> None:
