@@ -19,17 +19,19 @@ from .._ecs import (
     TASKS_BATCH,
     Deployment,
     Service,
-    describe_service,
     describe_tasks,
     epoch,
     last_part,
     list_tasks,
     same_task_definition,
+    service_in_words,
+    told_service,
 )
 from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
 from .evidence import ContainerSpec, Deployed, learn_values
 from .judge import FINAL, still_counted, succeeded
 from .snapshot import CLOCK_SECONDS, NOT_DESCRIBED, Record, Snapshot, Target, Task
+from .together import RECORDS_BATCH, Reads
 
 T = TypeVar("T")
 
@@ -43,14 +45,18 @@ STAGE_SECONDS = 30.0
 # While old tasks drain only they are looked at, but for the service after so many seconds: another deployment may
 # begin.
 DRAIN_SECONDS = 120.0
-DESCRIBE_RECORDS_BATCH = 20
 
 
 class Observer:
-    """Looks at one service. Keeps what does not change between polls, and which source was refused."""
+    """Looks at one service. Keeps what does not change between polls, and which source was refused.
 
-    def __init__(self, aws: Aws, cluster: str, service: str) -> None:
+    Args:
+        reads: what others of the same wait read as well.
+    """
+
+    def __init__(self, aws: Aws, reads: Reads, cluster: str, service: str) -> None:
         self._aws = aws
+        self._reads = reads
         self._cluster = cluster
         self._service = service
         self._refused: dict[str, str] = {}
@@ -92,9 +98,22 @@ class Observer:
             GoneError: it is not there (any more).
             AwsError: DescribeServices, the least that a wait needs, failed.
         """
-        service = describe_service(self._aws, self._cluster, self._service)
+        on = service_in_words(self._cluster, self._service)
+        answer = self._reads.services.read(on, self._cluster, [self._service])[self._service]
+        service = told_service(self._aws, self._cluster, self._service, answer)
         self._ids.update(deployment.id for deployment in service.deployments)
         return service
+
+    def next_records(self) -> list[str]:
+        """ARN of the record that the next look may read."""
+        if self._final or "service deployment" in self._refused:
+            return []
+        current = self._last.service.current_service_deployment if self._last and self._last.service else None
+        return [arn for arn in (self._record_arn or current,) if arn]
+
+    def next_tasks(self, target: Target) -> list[str]:
+        """ARNs of the tasks that the next look may read without a list of them: the old ones that drain."""
+        return self._only_draining(self._last, target) if self._last else []
 
     def look(self, target: Target, at: float, full: bool = False) -> Snapshot:
         """Take a snapshot at ``at`` seconds since the wait began, with as few calls as tell what is new.
@@ -170,16 +189,22 @@ class Observer:
 
     def _draining(self, last: Snapshot, target: Target) -> tuple[Task, ...] | None:
         """The tasks, when nothing was left at the last look but old tasks that drain, and some still do."""
-        if last.service is None or last.tasks is None or "tasks" in self._refused:
+        arns = self._only_draining(last, target)
+        if not arns:
             return None
+        now = self._ask("tasks", lambda: {task.id: task for task in self._told(arns)}, dict[str, Task]())
+        left = tuple(now.get(task.id, task) for task in last.tasks or ())
+        return left if any(task.live for task in now.values()) else None
+
+    def _only_draining(self, last: Snapshot, target: Target) -> list[str]:
+        """ARNs of the old tasks, a call's worth, when nothing was left at the last look but old tasks that drain."""
+        if last.service is None or last.tasks is None or "tasks" in self._refused:
+            return []
         old = last.old_tasks(target)
         only = old and all(task.draining and task.last_status != NOT_DESCRIBED for task in old)
         if not only or not succeeded(last, target) or still_counted(last.service, target):
-            return None
-        arns = [task.arn for task in old][:TASKS_BATCH]
-        now = self._ask("tasks", lambda: {task.id: task for task in self._described(arns)}, dict[str, Task]())
-        left = tuple(now.get(task.id, task) for task in last.tasks)
-        return left if any(task.live for task in now.values()) else None
+            return []
+        return [task.arn for task in old][:TASKS_BATCH]
 
     def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:
         """Read a source that may be denied or missing; once refused it is not asked again."""
@@ -238,11 +263,8 @@ class Observer:
 
     def _records(self, arns: list[str]) -> list[Record]:
         on = f"service deployments of {last_part(self._service)}"
-        newest = arns[:DESCRIBE_RECORDS_BATCH]
-        if not newest:
-            return []
-        answer = self._aws.call("ecs", "DescribeServiceDeployments", on, serviceDeploymentArns=newest)
-        return [Record.parse(entry) for entry in answer.get("serviceDeployments") or ()]
+        told = self._reads.records.read(on, "", arns[:RECORDS_BATCH])
+        return [Record.parse(entry) for entry in told.values()]
 
     def _matching(self, records: list[Record], target: Target, made: float | None) -> Record | None:
         """The record of the deployment: its target revision's ARN ends in the deployment's number.
@@ -310,19 +332,20 @@ class Observer:
     # The tasks
 
     def _read_tasks(self) -> tuple[Task, ...]:
-        on = f"service {last_part(self._service)} in cluster {last_part(self._cluster)}"
+        on = service_in_words(self._cluster, self._service)
         # A task that is told to stop in between stands in both lists.
         which = {"cluster": self._cluster, "serviceName": last_part(self._service)}
         running = list_tasks(self._aws, on, desiredStatus="RUNNING", **which)
         arns = list(dict.fromkeys([*running, *list_tasks(self._aws, on, desiredStatus="STOPPED", **which)]))
-        tasks = self._described(arns)
+        tasks = tuple(Task.parse(task) for task in describe_tasks(self._aws, f"tasks of {on}", self._cluster, arns))
         known = {task.arn for task in tasks}
         missing = [arn for arn in running if arn not in known]
         return (*tasks, *(Task.parse({"taskArn": arn, "lastStatus": NOT_DESCRIBED}) for arn in missing))
 
-    def _described(self, arns: list[str]) -> tuple[Task, ...]:
-        on = f"tasks of service {last_part(self._service)} in cluster {last_part(self._cluster)}"
-        return tuple(Task.parse(task) for task in describe_tasks(self._aws, on, self._cluster, arns))
+    def _told(self, arns: list[str]) -> tuple[Task, ...]:
+        """Tasks of which others may have asked as well."""
+        on = f"tasks of {service_in_words(self._cluster, self._service)}"
+        return tuple(Task.parse(task) for task in self._reads.tasks.read(on, self._cluster, arns).values())
 
     def definition(self, target: Target) -> Deployed | None:
         """The deployed revision, read once; None where it may not be read."""
