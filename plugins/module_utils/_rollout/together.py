@@ -42,6 +42,11 @@ class Together:
         self._kept.clear()
         self._expected = dict.fromkeys(expected)
 
+    def anew(self) -> None:
+        """What was told and not read yet is asked again: it is older than what is read now."""
+        self._expected = {**dict.fromkeys(self._kept), **self._expected}
+        self._kept.clear()
+
     def read(self, on: str, cluster: str, names: Sequence[str]) -> dict[str, Answer]:
         """What is told by name, at most once of each since :meth:`begin`: who asks again wants it new.
 
@@ -77,6 +82,11 @@ class Reads:
         self.services = Together(SERVICES_BATCH, self._services)
         self.records = Together(RECORDS_BATCH, self._records)
         self.tasks = Together(TASKS_BATCH, self._tasks)
+
+    def anew(self) -> None:
+        """See :meth:`Together.anew`."""
+        for kind in (self.services, self.records, self.tasks):
+            kind.anew()
 
     def _services(self, on: str, cluster: str, names: list[str]) -> dict[str, Answer]:
         """An answer of DescribeServices for each, as if it were asked alone."""

@@ -47,6 +47,7 @@ class Watch:
     def __init__(self, aws: Aws, reads: Reads, wanted: Mapping[str, Any], limits: Limits, say: Progress) -> None:
         self.cluster: str = wanted["cluster"]
         self.service: str = wanted["service"]
+        self._reads = reads
         self.observer = Observer(aws, reads, self.cluster, self.service)
         self._limits = limits
         self._say = say
@@ -80,7 +81,8 @@ class Watch:
         try:
             self._judge(at)
             if self.verdict.over and self.verdict.status not in SUCCEEDED:
-                # A bad ending is told only from everything that can be seen.
+                # A bad ending is told only from everything that can be seen, and from nothing that was seen before.
+                self._reads.anew()
                 self._judge(at, full=True)
         except AwsError as error:
             # The rollout goes on without us: a lost connection is no reason to call it failed.
