@@ -70,6 +70,7 @@ class Together:
         try:
             told = self._ask(on, cluster, [*names, *others])
         except AwsError:
+            self._expected.clear()
             return
         self._kept.update({(cluster, name): answer for name, answer in told.items()})
 

@@ -227,6 +227,8 @@ def _groups(waiting: list[Watch], at: float) -> Iterator[list[Watch]]:
 
 def _expect(reads: Reads, group: list[Watch]) -> None:
     """Say what the next looks may read. What of it they need is theirs to say: a call for others is not made."""
+    if len(group) == 1:
+        group = []  # It asks for itself, and perhaps for another record than the likely one.
     reads.services.begin((watch.cluster, watch.service) for watch in group)
     reads.records.begin(("", arn) for watch in group for arn in watch.observer.next_records())
     reads.tasks.begin((watch.cluster, arn) for watch in group for arn in watch.observer.next_tasks(watch.target))
