@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AwsError, KeyturnError
-from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.together import Together
-from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock, wait
+from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.judge import Limits
+from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.together import Reads, Together
+from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock, Watch, _groups, wait
 from fakes.engine import Engine
 from fakes.network import OPTIONS, Answer
 
@@ -142,6 +143,60 @@ def test_names_and_arns_may_be_mixed_and_one_service_be_asked_for_twice() -> Non
     assert [(one["service"], one["status"]) for one in result["results"]] == [
         (name, "completed") for name in ("s0", "s1", "s2", "s1", "s1")
     ]
+    assert len(bodies("DescribeServices")[0]["services"]) == 4
+    assert bodies("DescribeServices")[1]["services"] == ["s1"]  # the second who asks for it
+
+
+def test_a_record_is_read_along_by_the_name_that_was_found() -> None:
+    def without_current(operation: str, body: dict[str, Any]) -> Answer | None:
+        answer = ECS._operate(operation, body)
+        for service in answer[1].get("services", ()) if isinstance(answer, tuple) else ():
+            service.pop("currentServiceDeployment", None)
+        return answer
+
+    with Through(without_current):
+        result = waited(deploy(named(2), ["blue/green"] * 2))
+    assert statuses(result) == ["completed"] * 2
+    asked = [body["serviceDeploymentArns"] for body in bodies("DescribeServiceDeployments")]
+    assert [{arn.split("/")[2] for arn in arns} for arns in asked] == [{"s0"}, {"s1"}, {"s0", "s1"}]
+
+
+def test_who_waits_for_one_service_asks_for_nothing_else() -> None:
+    result = waited(deploy(named(1), ["superseded"]))
+    assert statuses(result) == ["superseded"]
+    assert all(body["services"] == ["s0"] for body in bodies("DescribeServices"))
+    # Another deployment is the current one by now; not until its record is seen are all of them looked at.
+    assert len(bodies("DescribeServiceDeployments")[0]["serviceDeploymentArns"]) == 1
+
+
+def watch(service: str, cluster: str = "c", looked_at: float = 0.0, due: float = 0.0) -> Watch:
+    made = Watch(AWS, Reads(AWS), {"cluster": cluster, "service": service}, Limits(900.0, 3, "auto"), print)
+    made._looked_at, made.due = looked_at, due
+    return made
+
+
+def test_those_are_looked_at_together_that_are_due_or_soon_are() -> None:
+    waiting = [
+        watch("half", looked_at=0, due=20),
+        watch("over", looked_at=0, due=10),
+        watch("recent", looked_at=8, due=18),
+        watch("elsewhere", "d", looked_at=0, due=10),
+        watch("not due", "e", looked_at=0, due=11),
+        *(watch(f"soon {number}", looked_at=0, due=11 + number / 100) for number in range(9)),
+    ]
+    groups = [[one.service for one in group] for group in _groups(waiting, 10)]
+    assert groups == [["over", *(f"soon {number}" for number in range(9))], ["elsewhere"]]
+    assert ["over", "half"] in [[one.service for one in group] for group in _groups(waiting[:2], 10)]
+
+
+@pytest.mark.parametrize(("polls", "due"), [((0.0, 1.0), 3.5), ((0.0, 0.5), 2.25), ((0.0, 0.5, 1.0), 3.5)])
+def test_a_look_before_its_time_does_not_put_the_next_one_off(polls: tuple[float, ...], due: float) -> None:
+    """The pause grows with the time that nothing happened, however often somebody looked."""
+    (entry,) = deploy(named(1))
+    one = Watch(AWS, Reads(AWS), entry, Limits(900.0, 3, "auto"), lambda _line: None)
+    for at in polls:
+        one.poll(at, ECS.clock, 15.0)
+    assert one.due == pytest.approx(due)
 
 
 def test_old_tasks_that_drain_are_looked_at_together() -> None:
@@ -227,6 +282,19 @@ def test_a_record_that_may_not_be_read_is_missed_by_its_service_alone() -> None:
     assert statuses(result) == ["completed"] * 4
     missed = [any("DescribeServiceDeployments" in line for line in one["unverified"]) for one in result["results"]]
     assert missed == [False, True, False, False]
+    asked = [len(body["serviceDeploymentArns"]) for body in bodies("DescribeServiceDeployments")]
+    assert asked == [4, 1, 1, 1, 1]
+
+
+def test_a_bad_ending_is_told_from_what_was_read_after_it_showed() -> None:
+    entries = deploy(named(3))
+    result = waited(entries, timeout=10)
+    assert statuses(result) == ["timed_out"] * 3
+    sent = [request.body.decode() for request in ECS.sent]
+    for name in ("s0", "s1", "s2"):
+        service = max(place for place, body in enumerate(sent) if f'"{name}"' in body and '"services"' in body)
+        read = [place for place, body in enumerate(sent) if f"/{name}/" in body and "serviceDeploymentArns" in body]
+        assert max(read) > service
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ServerException", "InvalidParameterException"])
@@ -312,6 +380,15 @@ def test_what_was_told_is_used_once() -> None:
     for name in "abcda":
         assert set(kept.read("", "x", [name])) == {name}
     assert asked.calls == ["x:abc", "x:de", "x:a"]
+
+
+def test_what_was_told_before_this_look_is_forgotten() -> None:
+    asked = Asked()
+    kept = together(asked)
+    kept.read("", "x", ["a"])
+    kept.begin([])
+    kept.read("", "x", ["b"])
+    assert asked.calls == ["x:abc", "x:b"]
 
 
 def test_names_of_another_cluster_are_not_read_along() -> None:

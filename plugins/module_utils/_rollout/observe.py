@@ -106,7 +106,7 @@ class Observer:
 
     def next_records(self) -> list[str]:
         """ARN of the record that the next look may read."""
-        if self._final or "service deployment" in self._refused:
+        if "service deployment" in self._refused:
             return []
         current = self._last.service.current_service_deployment if self._last and self._last.service else None
         return [arn for arn in (self._record_arn or current,) if arn]
