@@ -19,7 +19,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._errors import AwsErro
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.judge import Limits
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.together import Reads, Together
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock, Watch, _groups, wait
-from fakes.engine import Engine
+from fakes.engine import START, Engine
 from fakes.network import OPTIONS, Answer
 
 AWS = Aws(OPTIONS)
@@ -299,7 +299,9 @@ def test_a_bad_ending_is_told_from_what_was_read_after_it_showed() -> None:
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ServerException", "InvalidParameterException"])
-def test_where_a_call_about_several_always_fails_each_is_asked_alone(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_call_about_several_always_fails_each_is_asked_alone(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
     status = 500 if code == "ServerException" else 400
 
@@ -311,6 +313,39 @@ def test_where_a_call_about_several_always_fails_each_is_asked_alone(code: str, 
         result = waited(deploy(named(2)))
     assert statuses(result) == ["completed"] * 2
     assert all(one["unverified"] == [] for one in result["results"])
+
+
+def test_where_aws_does_not_answer_any_more_not_everyone_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    entries = deploy(named(10))
+    asked: list[int] = []
+
+    def gone(_operation: str, body: dict[str, Any]) -> Answer | None:
+        asked.append(len(body.get("services", ())))
+        return (500, {"__type": "ServerException", "message": "no"}) if ECS.now > START + 20 else None
+
+    with Through(gone):
+        result = waited(entries, timeout=100)
+    assert statuses(result) == ["timed_out"] * 10
+    assert "on service s0 in cluster c failed: ServerException" in result["results"][0]["msg"]
+    assert all("and 9 more failed: ServerException" in one["msg"] for one in result["results"][1:])
+    assert asked.count(1) == asked[-asked.count(1) * 2 :].count(10)
+
+
+def test_a_failure_of_the_first_call_is_nobody_s_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was never seen is given up when it cannot be read; so each is asked for alone before that."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    entries = deploy(named(3))
+
+    def troubled(_operation: str, body: dict[str, Any]) -> Answer | None:
+        failing = len(body.get("services", ())) > 1 and ECS.now == START
+        return (500, {"__type": "ServerException", "message": "no"}) if failing else None
+
+    with Through(troubled):
+        result = waited(entries)
+    assert statuses(result) == ["completed"] * 3
+    asked = [len(body["services"]) for body in bodies("DescribeServices")]
+    assert asked[asked.index(1) :][:4] == [1, 1, 1, 3]
 
 
 # As if it were waited for alone
@@ -358,20 +393,20 @@ def test_each_is_told_as_if_it_were_waited_for_alone(
 class Asked:
     """Tells of each name the name itself, but for those that are missing; fails where one is bad."""
 
-    def __init__(self, missing: str = "", bad: str = "") -> None:
+    def __init__(self, missing: str = "", bad: str = "", transient: bool = False) -> None:
         self.calls: list[str] = []
-        self.missing, self.bad = missing, bad
+        self.missing, self.bad, self.transient = missing, bad, transient
 
     def __call__(self, on: str, cluster: str, names: list[str]) -> dict[str, dict[str, Any]]:
         self.calls.append(f"{cluster}:{''.join(names)}")
         if set(self.bad) & set(names):
-            raise AwsError("no", operation="ecs:X", code="X")
+            raise AwsError("no", operation="ecs:X", code="X", transient=self.transient)
         return {name: {"call": len(self.calls)} for name in names if name not in self.missing}
 
 
-def together(asked: Asked, expected: str = "abcde", size: int = 3) -> Together:
-    found = Together(size, asked)
-    found.begin(("x", name) for name in expected)
+def together(asked: Asked, patient: bool = False) -> Together:
+    found = Together(3, asked)
+    found.begin((("x", name) for name in "abcde"), patient)
     return found
 
 
@@ -387,7 +422,7 @@ def test_what_was_told_before_this_look_is_forgotten() -> None:
     asked = Asked()
     kept = together(asked)
     kept.read("", "x", ["a"])
-    kept.begin([])
+    kept.begin([], patient=False)
     kept.read("", "x", ["b"])
     assert asked.calls == ["x:abc", "x:b"]
 
@@ -424,3 +459,23 @@ def test_after_a_call_that_failed_each_is_asked_alone() -> None:
     kept.read("", "x", ["c"])
     kept.read("", "x", ["d"])
     assert asked.calls == ["x:abc", "x:a", "x:b", "x:c", "x:d"]
+
+
+def test_a_failure_that_is_nobody_s_is_told_to_each_once() -> None:
+    asked = Asked(bad="abc", transient=True)
+    kept = together(asked, patient=True)
+    for name in "abc":
+        with pytest.raises(AwsError):
+            kept.read("", "x", [name])
+    assert asked.calls == ["x:abc", "x:a"]
+    with pytest.raises(AwsError):
+        kept.read("", "x", ["b"])
+    assert asked.calls == ["x:abc", "x:a", "x:b"]
+
+
+def test_a_failure_of_a_call_for_several_alone_is_told_to_nobody() -> None:
+    asked = Asked(bad="c", transient=True)
+    kept = together(asked, patient=True)
+    for name in "ab":
+        assert set(kept.read("", "x", [name])) == {name}
+    assert asked.calls == ["x:abc", "x:a", "x:b"]

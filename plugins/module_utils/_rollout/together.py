@@ -5,7 +5,8 @@
 """One call for several rollouts: what is asked for one of them is asked for those that are looked at next as well.
 
 Each rollout gets the answer that it would get alone: a call that fails for several, which one of them may be the
-reason of, and what a call for several does not tell, is asked again for the one.
+reason of, and what a call for several does not tell, is asked again for the one. Where AWS cannot be reached even for
+the one, the others are told so, if they can go on, rather than that each tries for minutes.
 """
 
 from __future__ import annotations
@@ -36,11 +37,19 @@ class Together:
         self._ask = ask
         self._kept: dict[tuple[str, str], Answer] = {}
         self._expected: dict[tuple[str, str], None] = {}
+        self._failed: dict[tuple[str, str], AwsError] = {}
+        self._patient = False
 
-    def begin(self, expected: Iterable[tuple[str, str]]) -> None:
-        """Forget what was told, and learn the clusters and names that may be read next, in that order."""
+    def begin(self, expected: Iterable[tuple[str, str]], patient: bool) -> None:
+        """Forget what was told.
+
+        Args:
+            expected: clusters and names that may be read next, in that order.
+            patient: whoever reads them goes on where AWS cannot be reached.
+        """
         self._kept.clear()
-        self._expected = dict.fromkeys(expected)
+        self._failed.clear()
+        self._expected, self._patient = dict.fromkeys(expected), patient
 
     def anew(self) -> None:
         """What was told and not read yet is asked again: it is older than what is read now."""
@@ -51,12 +60,18 @@ class Together:
         """What is told by name, at most once of each since :meth:`begin`: who asks again wants it new.
 
         Raises:
-            AwsError: the call for these names alone failed.
+            AwsError: the call for these names failed.
         """
+        for name in names:
+            if (cluster, name) in self._failed:
+                raise self._failed.pop((cluster, name))
         self._read_ahead(on, cluster, [name for name in names if (cluster, name) not in self._kept])
         found = {name: self._kept.pop((cluster, name)) for name in names if (cluster, name) in self._kept}
         left = [name for name in names if name not in found]
-        return {**found, **self._ask(on, cluster, left)} if left else found
+        if left:
+            found.update(self._ask(on, cluster, left))
+            self._failed.clear()
+        return found
 
     def _read_ahead(self, on: str, cluster: str, names: list[str]) -> None:
         for name in names:
@@ -68,9 +83,11 @@ class Together:
         for name in others:
             del self._expected[cluster, name]
         try:
-            told = self._ask(on, cluster, [*names, *others])
-        except AwsError:
+            told = self._ask(f"{on} and {len(others)} more", cluster, [*names, *others])
+        except AwsError as error:
             self._expected.clear()
+            if error.transient and self._patient:
+                self._failed.update({(cluster, name): error for name in others})
             return
         self._kept.update({(cluster, name): answer for name, answer in told.items()})
 

@@ -229,9 +229,11 @@ def _expect(reads: Reads, group: list[Watch]) -> None:
     """Say what the next looks may read. What of it they need is theirs to say: a call for others is not made."""
     if len(group) == 1:
         group = []  # It asks for itself, and perhaps for another record than the likely one.
-    reads.services.begin((watch.cluster, watch.service) for watch in group)
-    reads.records.begin(("", arn) for watch in group for arn in watch.observer.next_records())
-    reads.tasks.begin((watch.cluster, arn) for watch in group for arn in watch.observer.next_tasks(watch.target))
+    patient = all(watch.begun for watch in group)
+    reads.services.begin(((watch.cluster, watch.service) for watch in group), patient)
+    reads.records.begin((("", arn) for watch in group for arn in watch.observer.next_records()), patient)
+    tasks = ((watch.cluster, arn) for watch in group for arn in watch.observer.next_tasks(watch.target))
+    reads.tasks.begin(tasks, patient)
 
 
 def _limits(options: Mapping[str, Any]) -> Limits:
