@@ -332,20 +332,18 @@ def test_where_aws_does_not_answer_any_more_not_everyone_tries(monkeypatch: pyte
     assert asked.count(1) == asked[-asked.count(1) * 2 :].count(10)
 
 
-def test_a_failure_of_the_first_call_is_nobody_s_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_first_call_is_nobody_else_s_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was never seen is given up when it cannot be read; so each is asked for alone before that."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
     entries = deploy(named(3))
 
     def troubled(_operation: str, body: dict[str, Any]) -> Answer | None:
-        failing = len(body.get("services", ())) > 1 and ECS.now == START
+        failing = "s0" in body.get("services", ()) and ECS.now == START
         return (500, {"__type": "ServerException", "message": "no"}) if failing else None
 
     with Through(troubled):
         result = waited(entries)
-    assert statuses(result) == ["completed"] * 3
-    asked = [len(body["services"]) for body in bodies("DescribeServices")]
-    assert asked[asked.index(1) :][:4] == [1, 1, 1, 3]
+    assert statuses(result) == ["failed", "completed", "completed"]
 
 
 # As if it were waited for alone
@@ -479,3 +477,21 @@ def test_a_failure_of_a_call_for_several_alone_is_told_to_nobody() -> None:
     for name in "ab":
         assert set(kept.read("", "x", [name])) == {name}
     assert asked.calls == ["x:abc", "x:a", "x:b"]
+
+
+def test_who_is_refused_is_refused_alone() -> None:
+    asked = Asked(bad="a")
+    kept = together(asked, patient=True)
+    with pytest.raises(AwsError):
+        kept.read("", "x", ["a"])
+    assert set(kept.read("", "x", ["b"])) == {"b"}
+    assert asked.calls == ["x:abc", "x:a", "x:b"]
+
+
+def test_a_failure_is_forgotten_at_the_next_look() -> None:
+    asked = Asked(bad="a", transient=True)
+    kept = together(asked, patient=True)
+    with pytest.raises(AwsError):
+        kept.read("", "x", ["a"])
+    kept.begin([], patient=True)
+    assert set(kept.read("", "x", ["b"])) == {"b"}
