@@ -49,9 +49,9 @@ class Engine(Network):
         made: dict[str, Any] = environments.create(self._context, {"cluster": "c", "service": "s", **wanted})
         return made
 
-    def script(self, ending: str, **parameters: Any) -> None:
+    def script(self, ending: str, cluster: str = "c", name: str = "s", **parameters: Any) -> None:
         """How the service's next deployment ends."""
-        service = self._context.region.clusters["c"].services["s"]
+        service = self._context.region.clusters[cluster].services[name]
         script = endings.Script(ending, **parameters)
         script.configure(service.configuration)
         service.script = script
