@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Write the page of the benchmarks and its plot from what they measured last: tests/output/benchmark/*.json.
 
-    python tests/benchmark/page.py      docs/docsite/rst/benchmarks.rst, docs/images/fleet.svg
+python tests/benchmark/page.py      docs/docsite/rst/benchmarks.rst, docs/images/fleet.svg
 """
 
 from __future__ import annotations
@@ -77,11 +77,15 @@ what was true at that moment.
 
 def grid(markdown: str) -> str:
     """A table in Markdown as a list-table."""
-    lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in markdown.splitlines() if line[:1] == "|"]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in markdown.splitlines() if line[:1] == "|"
+    ]
     rows = [line for line in lines if not set("".join(line)) <= set("-:|")]
     out = [".. list-table::", "  :header-rows: 1", ""]
     for row in rows:
-        out += [f"  {'*' if not number else ' '} - {cell.strip('|').replace('`', '``')}" for number, cell in enumerate(row)]
+        out += [
+            f"  {'*' if not number else ' '} - {cell.strip('|').replace('`', '``')}" for number, cell in enumerate(row)
+        ]
     return "\n".join(out)
 
 

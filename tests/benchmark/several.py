@@ -57,7 +57,9 @@ def _wait(simulator: Simulator, names: list[str]) -> list[dict[str, Any]]:
     for name in names:
         ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
     chance = random.Random(" ".join(names))
-    clock = Clock(now=simulator.now, sleep=simulator.advance, jitter=lambda: chance.uniform(0.85, 1.15))
+    clock = Clock(
+        now=simulator.now, sleep=simulator.advance, jitter=lambda: chance.uniform(0.85, 1.15), epoch=simulator.now
+    )
     options = {
         "endpoint_url": simulator.url,
         "region": "us-east-1",

@@ -33,7 +33,7 @@ class Engine(Network):
     @property
     def clock(self) -> Clock:
         """Time as :func:`wait` wants it: sleeping moves the engine's clock."""
-        return Clock(now=lambda: self.now, sleep=self.after, jitter=lambda: 1.0)
+        return Clock(now=lambda: self.now, sleep=self.after, jitter=lambda: 1.0, epoch=lambda: self.now)
 
     def after(self, seconds: float) -> None:
         self.now += seconds

@@ -118,7 +118,7 @@ def test_one_call_asks_for_ten_services(count: int, calls: int) -> None:
 
 def test_what_is_due_soon_is_looked_at_along_and_none_is_told_later() -> None:
     chance = iter([1.15, 0.85, 1.0, 0.9, 1.1] * 1000)
-    clock = Clock(now=lambda: ECS.now, sleep=ECS.after, jitter=lambda: next(chance))
+    clock = Clock(now=lambda: ECS.now, sleep=ECS.after, jitter=lambda: next(chance), epoch=lambda: ECS.now)
     alone = waited(deploy(named(1)))["results"][0]["elapsed"]
     polls = len(bodies("DescribeServices"))
     result = waited(deploy(named(10)), clock)
@@ -170,7 +170,7 @@ def test_who_waits_for_one_service_asks_for_nothing_else() -> None:
 
 
 def watch(service: str, cluster: str = "c", looked_at: float = 0.0, due: float = 0.0) -> Watch:
-    made = Watch(AWS, Reads(AWS), {"cluster": cluster, "service": service}, Limits(900.0, 3, "auto"), print)
+    made = Watch(AWS, Reads(AWS), {"cluster": cluster, "service": service}, Limits(900.0, 3, "auto"), print, ECS.clock)
     made._looked_at, made.due = looked_at, due
     return made
 
@@ -193,7 +193,7 @@ def test_those_are_looked_at_together_that_are_due_or_soon_are() -> None:
 def test_a_look_before_its_time_does_not_put_the_next_one_off(polls: tuple[float, ...], due: float) -> None:
     """The pause grows with the time that nothing happened, however often somebody looked."""
     (entry,) = deploy(named(1))
-    one = Watch(AWS, Reads(AWS), entry, Limits(900.0, 3, "auto"), lambda _line: None)
+    one = Watch(AWS, Reads(AWS), entry, Limits(900.0, 3, "auto"), lambda _line: None, ECS.clock)
     for at in polls:
         one.poll(at, ECS.clock, 15.0)
     assert one.due == pytest.approx(due)
