@@ -6,8 +6,8 @@
     python tests/benchmark/fleet.py --sizes 1,50,200 --forks 50 --accounts 1,10 --plays modules,role
 
 ``modules`` is a play of ``ecs_env_rotate`` and ``ecs_rollout_wait``, ``role`` the playbook ``keyturn.ecs.rotate`` with
-a record, ``free`` the same with Ansible's strategy free. Every row is a run that rotates; the row after it the same run
-again, which must change nothing.
+a record, ``free`` the same with Ansible's strategy free. A run that rotates is followed by the same run again
+(``unchanged``), and by a first run over services that have had the value for a month (``settled``).
 
 The floor of a run is what ECS takes: after a burst of 20, one revision a second in an account, and then the rollout of
 the one that was registered last, as long as rollouts took in the run (median). CPU is that of ansible-playbook, and
@@ -50,7 +50,6 @@ RESULTS = ROOT / "tests" / "output" / "benchmark" / "fleet.json"
 BURST, RATE = 20, 1.0  # RegisterTaskDefinition, an account and Region
 # A rollout of one task takes about a minute.
 TIMING = {"drain": 20.0}
-ENVIRONMENT = {"LOG_LEVEL": "INFO", "DATABASE_URL": "postgres://db.internal/app", "OPENAI_API_KEY": OLD}
 LOOK_SECONDS = 3.0
 
 PLAY = [
@@ -87,16 +86,17 @@ PLAY = [
 
 
 class Fleet:
-    """`size` services that hold OLD, spread over accounts, and plays over them."""
+    """`size` services, spread over accounts, that have held a value for a month, and plays over them."""
 
-    def __init__(self, sim: Simulator, folder: Path, tree: str, size: int, accounts: int) -> None:
+    def __init__(self, sim: Simulator, folder: Path, tree: str, size: int, accounts: int, value: str = OLD) -> None:
         self._sim, self._folder = sim, folder
         numbers = [DEFAULT_ACCOUNT, *(f"{number:012d}" for number in range(1, accounts))]
         self.place = {f"env{number:03d}": numbers[number % accounts] for number in range(size)}
         hosts: dict[str, dict[str, str]] = {}
+        environment = {"LOG_LEVEL": "INFO", "DATABASE_URL": "postgres://db.internal/app", "OPENAI_API_KEY": value}
         for name, account in self.place.items():
             sim.create_environment(
-                cluster=name, service=name, environment=ENVIRONMENT, desired=1, account=account, health_check=True
+                cluster=name, service=name, environment=environment, desired=1, account=account, health_check=True
             )
             hosts[name] = {"rotate_cluster": name, "rotate_service": name}
             if account != DEFAULT_ACCOUNT:
@@ -165,7 +165,7 @@ class Fleet:
 
 
 def measure(tree: str, size: int, forks: int, accounts: int, play: str) -> list[dict[str, Any]]:
-    """The run that rotates, and the unchanged one."""
+    """The run that rotates, the same again, and one over services that have had the value for long."""
     rows = []
     with (
         tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder,
@@ -173,7 +173,10 @@ def measure(tree: str, size: int, forks: int, accounts: int, play: str) -> list[
     ):
         fleet = Fleet(sim, Path(folder), tree, size, accounts)
         shape = {"play": play, "size": size, "accounts": accounts, "forks": forks}
-        for kind in ("rotates", "unchanged"):
+        for kind in ("rotates", "unchanged", "settled"):
+            if kind == "settled":
+                sim.reset()
+                fleet = Fleet(sim, Path(folder), tree, size, accounts, NEW)
             row = {**shape, "run": kind, **fleet.run(play, forks)}
             if row["changed"] != (size if kind == "rotates" else 0):
                 raise RuntimeError(f"{kind}: {row['changed']} of {size} environments are changed")
@@ -272,18 +275,21 @@ def main() -> None:
     parser.add_argument("--sizes", type=_numbers, default=[1, 10, 50], help="environments (1,10,50)")
     parser.add_argument("--forks", type=_numbers, default=[50], help="(50)")
     parser.add_argument("--accounts", type=_numbers, default=[1], help="(1)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="JSON of all rows (fleet.json)")
     parser.add_argument("--plays", default="modules,role", help="modules, role, free (modules,role)")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with collection_tree.linked() as place:
         for size in arguments.sizes:
             for accounts in arguments.accounts:
                 for forks in arguments.forks:
                     for play in arguments.plays.split(","):
                         rows += measure(str(place.parents[2]), size, forks, min(accounts, size), play)
-                        RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-                        print(table(rows[-2:]), flush=True)
+                        arguments.output.write_text(
+                            json.dumps({"cpus": os.cpu_count(), "rows": rows}, indent=2) + "\n", encoding="utf-8"
+                        )
+                        print(table(rows[-3:]), flush=True)
     print("\n" + table(rows))
 
 

@@ -27,6 +27,7 @@ PAGE = ROOT / "docs" / "docsite" / "rst" / "benchmarks.rst"
 PLOT = ROOT / "docs" / "images" / "fleet.svg"
 
 WIDTH, HEIGHT, LEFT, TOP, BETWEEN = 250, 170, 50, 50, 66
+COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#cf222e")
 # What is drawn: title, of a row, and how far the axis goes at least.
 PANELS: tuple[tuple[str, Callable[[Row], float], float], ...] = (
     ("wall / floor", lambda row: row["wall"] / row["floor"], 1.5),
@@ -116,13 +117,16 @@ def plot(rows: Sequence[Row]) -> str:
         'aria-labelledby="t" font-family="system-ui, sans-serif" font-size="13">\n'
         '<title id="t">Wall time by floor, CPU a host and peak memory, by the number of environments</title>\n'
         "<style>text { fill: #24292f } .soft { fill: #57606a; font-size: 11px } .axis { stroke: #8c959f; fill: none }\n"
-        ".line { fill: none; stroke-width: 2 } .k0 { stroke: #0969da } circle.k0 { fill: #0969da } .k1 { stroke: #bc4c00 }\n"
-        "circle.k1 { fill: #bc4c00 } .k2 { stroke: #1a7f37 } circle.k2 { fill: #1a7f37 } .k3 { stroke: #8250df }\n"
-        "circle.k3 { fill: #8250df } .k4 { stroke: #cf222e } circle.k4 { fill: #cf222e }\n"
-        "@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .soft { fill: #8b949e } }</style>\n"
+        ".line { fill: none; stroke-width: 2 }\n"
+        + "".join(map(_colour, range(len(COLOURS))))
+        + "@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .soft { fill: #8b949e } }</style>\n"
         + "\n".join(parts)
         + "\n</svg>\n"
     )
+
+
+def _colour(number: int) -> str:
+    return f".k{number} {{ stroke: {COLOURS[number]} }} circle.k{number} {{ fill: {COLOURS[number]} }}\n"
 
 
 def _along(size: int) -> float:
@@ -137,9 +141,8 @@ def _axes(x: float, title: str, most: float, sizes: Sequence[int]) -> str:
         y = TOP + HEIGHT * (1 - part)
         parts.append(f'<text class="soft" x="{x - 6}" y="{y + 4}" text-anchor="end">{most * part:.2g}</text>')
     for size in sizes:
-        parts.append(
-            f'<text class="soft" x="{x + _along(size):.1f}" y="{TOP + HEIGHT + 18}" text-anchor="middle">{size}</text>'
-        )
+        place = f'x="{x + _along(size):.1f}" y="{TOP + HEIGHT + 18}"'
+        parts.append(f'<text class="soft" {place} text-anchor="middle">{size}</text>')
     return "\n".join(parts)
 
 
@@ -147,7 +150,7 @@ def main() -> None:
     measured = json.loads((OUTPUT / "fleet.json").read_text(encoding="utf-8"))
     others = json.loads((OUTPUT / "peers.json").read_text(encoding="utf-8"))
     PLOT.write_text(plot(measured["rows"]), encoding="utf-8")
-    tables = [part for part in peers.table(others["rows"]).split("\n\n") if part.startswith("|")]
+    tables = [part for part in peers.table(others).split("\n\n") if part.startswith("|")]
     text = TEXT.format(
         cpus=measured["cpus"], fleet=grid(fleet.table(measured["rows"])), peers="\n\n".join(map(grid, tables))
     )

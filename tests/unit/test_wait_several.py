@@ -170,7 +170,9 @@ def test_who_waits_for_one_service_asks_for_nothing_else() -> None:
 
 
 def watch(service: str, cluster: str = "c", looked_at: float = 0.0, due: float = 0.0) -> Watch:
-    made = Watch(AWS, Reads(AWS), {"cluster": cluster, "service": service}, Limits(900.0, 3, "auto"), print, ECS.clock)
+    made = Watch(
+        AWS, Reads(AWS), {"cluster": cluster, "service": service}, Limits(900.0, 3, "auto"), print, clock=ECS.clock
+    )
     made._looked_at, made.due = looked_at, due
     return made
 
@@ -193,7 +195,7 @@ def test_those_are_looked_at_together_that_are_due_or_soon_are() -> None:
 def test_a_look_before_its_time_does_not_put_the_next_one_off(polls: tuple[float, ...], due: float) -> None:
     """The pause grows with the time that nothing happened, however often somebody looked."""
     (entry,) = deploy(named(1))
-    one = Watch(AWS, Reads(AWS), entry, Limits(900.0, 3, "auto"), lambda _line: None, ECS.clock)
+    one = Watch(AWS, Reads(AWS), entry, Limits(900.0, 3, "auto"), lambda _line: None, clock=ECS.clock)
     for at in polls:
         one.poll(at, ECS.clock, 15.0)
     assert one.due == pytest.approx(due)

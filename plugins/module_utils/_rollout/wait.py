@@ -49,7 +49,7 @@ class Watch:
     """One rollout that is waited for. ``due`` is when to look again, seconds since the wait began."""
 
     def __init__(
-        self, aws: Aws, reads: Reads, wanted: Mapping[str, Any], limits: Limits, say: Progress, clock: Clock
+        self, aws: Aws, reads: Reads, wanted: Mapping[str, Any], limits: Limits, say: Progress, *, clock: Clock
     ) -> None:
         self.cluster: str = wanted["cluster"]
         self.service: str = wanted["service"]
@@ -201,7 +201,7 @@ def wait(
     several = options["services"]
     tell = say if say and options["progress"] else _silent
     reads = Reads(aws)
-    watches = [Watch(aws, reads, one, limits, tell, clock) for one in several or [options]]
+    watches = [Watch(aws, reads, one, limits, tell, clock=clock) for one in several or [options]]
     waiting = watches
     while waiting:
         for group in _groups(waiting, clock.now() - started):
