@@ -20,6 +20,7 @@ from integration.test_role_rotation import assert_no_value
 from openai import ADMIN_KEY, Provider
 from simulator import Simulator
 
+ROOT = Path(__file__).resolve().parents[2]
 OLD = fingerprint("OPENAI_API_KEY", OLD_VALUE)
 NAMES = ("alpha", "bravo", "charlie", "delta")
 NOTES = {"rotate_record_path": "record.jsonl", "rotate_report_path": "report.json"}
@@ -102,7 +103,8 @@ def test_canary_then_percentages_and_the_same_command_takes_up_a_wave_that_faile
     aws: Simulator, play: Play, settings: Callable[..., None], tmp_path: Path
 ) -> None:
     settings(retry_files_enabled=True, retry_files_save_path=tmp_path)
-    given = {"inventory": inventory(aws, NAMES), "rotate_serial": [1, "50%", "100%"], **NOTES}
+    given = {"playbook": str(ROOT / "examples/rotate.yml"), "inventory": inventory(aws, NAMES)}
+    given |= {"rotate_serial": [1, "50%", "100%"], **NOTES}
     fail(aws, "charlie")
     stopped = play(**given)
     assert stopped.rc == 2
