@@ -200,17 +200,30 @@ def test_the_rest_of_a_wave_is_begun_and_the_next_wave_is_not(
     assert "alpha failed, so no further wave is begun. Nothing was changed in charlie." in run.flat
 
 
+OWN = {
+    "hosts": "environments",
+    "connection": "local",
+    "gather_facts": False,
+    "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+}
+
+
+def entry_point(name: str, **of_play: Any) -> Json:
+    """A play of one's own that runs one entry point of the role."""
+    return {
+        **OWN,
+        "tasks": [{"ansible.builtin.import_role": {"name": "keyturn.ecs.rotate", "tasks_from": name}}],
+        **of_play,
+    }
+
+
 def test_plays_of_ones_own_and_the_other_entry_points(aws: Simulator, play: Play, tmp_path: Path) -> None:
     """One after the other in one run, so that each finds what the one before has left."""
     hosts = inventory(aws, NAMES[:2])
     for name, variables in hosts["environments"]["hosts"].items():
         variables["rotate_rollback_to"] = f"{name}-api:1"
-    own = {"hosts": "environments", "connection": "local", "gather_facts": False}
-    own["vars"] = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-    plays: list[Json] = [{**own, "strategy": "free", "roles": ["keyturn.ecs.rotate"]}]
-    for strategy, entry in (("host_pinned", "verify"), ("free", "rollback")):
-        role = {"ansible.builtin.import_role": {"name": "keyturn.ecs.rotate", "tasks_from": entry}}
-        plays.append({**own, "strategy": strategy, "tasks": [role]})
+    verify, back = entry_point("verify", strategy="host_pinned"), entry_point("rollback", strategy="free")
+    plays = [{**OWN, "strategy": "free", "roles": ["keyturn.ecs.rotate"]}, verify, back]
     (tmp_path / "own.yml").write_text(json.dumps(plays))
     run = play("--check", playbook="own.yml", inventory=hosts)
     assert run.rc == 0, run.text
@@ -218,26 +231,39 @@ def test_plays_of_ones_own_and_the_other_entry_points(aws: Simulator, play: Play
     assert tables == [(name, result) for result in ("would rotate", "verified", "unchanged") for name in NAMES[:2]]
 
 
+def gate(provider: Provider, **given: Any) -> Json:
+    """Everything that revoking takes."""
+    place = {"rotate_openai_base_url": provider.base_url, "rotate_openai_project_id": "proj_abc"}
+    return {"admin_key": ADMIN_KEY, "rotate_old_key_id": "key_old", "rotate_revoke_grace": 0, **place, **given}
+
+
+def test_what_an_earlier_play_found_opens_no_gate(
+    aws: Simulator, play: Play, provider: Provider, tmp_path: Path
+) -> None:
+    """Revoking in waves: the first of them knows nothing of the second, which still holds the old value."""
+    provider.add_key(value=OLD_VALUE, id="key_old")
+    hosts = inventory(aws, NAMES[:2])
+    alpha = {"inventory": hosts, "value": NEW_VALUE}
+    assert play("--limit", "alpha", **alpha).rc == 0
+    (tmp_path / "own.yml").write_text(json.dumps([entry_point("verify"), entry_point("revoke", serial=1)]))
+    run = play(playbook="own.yml", inventory=hosts, **gate(provider, rotate_old_fingerprint=OLD))
+    assert run.rc == 2
+    assert "bravo could not be looked at" in run.flat
+    assert [key.id for key in provider.stored()] == ["key_old"]
+
+
 @pytest.mark.parametrize(("entry", "strategy"), [("revoke", "free"), ("audit", "host_pinned")])
 def test_what_is_decided_once_for_all_refuses_them(
     aws: Simulator, play: Play, provider: Provider, tmp_path: Path, entry: str, strategy: str
 ) -> None:
-    old = provider.add_key(value=OLD_VALUE).id
-    own = {
-        "hosts": "environments",
-        "connection": "local",
-        "gather_facts": False,
-        "strategy": strategy,
-        "tasks": [{"ansible.builtin.import_role": {"name": "keyturn.ecs.rotate", "tasks_from": entry}}],
-    }
-    (tmp_path / "own.yml").write_text(json.dumps([own]))
-    given = {"rotate_openai_base_url": provider.base_url, "rotate_openai_project_id": "proj_abc"}
-    given |= {"rotate_old_key_id": old, "rotate_old_fingerprint": fingerprint("OPENAI_API_KEY", NEW_VALUE)}
-    environments = inventory(aws, NAMES[:2])
+    provider.add_key(value=OLD_VALUE, id="key_old")
+    (tmp_path / "own.yml").write_text(json.dumps([entry_point(entry, strategy=strategy)]))
+    hosts = inventory(aws, NAMES[:2])
     aws.clear_calls()
-    run = play(playbook="own.yml", inventory=environments, admin_key=ADMIN_KEY, rotate_revoke_grace=0, **given)
+    unheld = fingerprint("OPENAI_API_KEY", NEW_VALUE)
+    run = play(playbook="own.yml", inventory=hosts, **gate(provider, rotate_old_fingerprint=unheld))
     assert run.rc not in (0, 2), run.text
     assert "not supported in the free strategy" in run.flat
     assert "Refuse strategies other than linear, since this is decided once over all environments" in run.flat
     assert not aws.calls()
-    assert [key.id for key in provider.stored()] == [old]
+    assert [key.id for key in provider.stored()] == ["key_old"]
