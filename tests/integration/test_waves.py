@@ -73,7 +73,7 @@ def recorded(folder: Path) -> list[Json]:
 def way_on(run: Run) -> tuple[str, ...]:
     """What is added to the same command, as the table's last line tells it."""
     sentence = r"To go on there and in [\w, ]+: remove the cause, then run the same command again"
-    told = re.findall(sentence + r"(?: with (--limit) (\S+))?[.,]", run.flat)
+    told = re.findall(sentence + r"(?: with (--limit) (\S+))?[.;]", run.flat)
     assert len(told) == 1, run.text
     return tuple(part for part in told[0] if part)
 
