@@ -54,8 +54,9 @@ Fleets
 *Floor*: after a burst of 20, ECS registers one revision a second in an account and Region, and the one that comes last
 still has to roll out. *Modules* is a play of :ansplugin:`keyturn.ecs.ecs_env_rotate#module` and
 :ansplugin:`keyturn.ecs.ecs_rollout_wait#module`; *role* the playbook ``keyturn.ecs.rotate`` with its checks, log scan
-and record; *free* the same with ``ANSIBLE_STRATEGY=free``. *Unchanged* is the same run again; *settled* a first run in
-services that have had the value for a month.
+and record; *free* the same with ``ANSIBLE_STRATEGY=free``. *Tuned* is with the settings of
+``examples/fleet/ansible.cfg``, the rest with Ansible's own. *Unchanged* is the same run again; *settled* a first run
+over services that have had the value for a month.
 
 {fleet}
 
@@ -92,7 +93,7 @@ def grid(markdown: str) -> str:
 
 def plot(rows: Sequence[Row]) -> str:
     """Panels side by side over the number of environments: a line for each play and number of accounts."""
-    drawn = [row for row in rows if row["run"] == "rotates" and row["forks"] >= row["size"]]
+    drawn = [row for row in rows if row["run"] == "rotates" and row["forks"] >= row["size"] and row["tuned"]]
     kinds = sorted({(row["play"], "one account" if row["accounts"] == 1 else "ten accounts") for row in drawn})
     parts = []
     for number, (title, of_row, least) in enumerate(PANELS):
