@@ -54,7 +54,8 @@ BURST, RATE = 20, 1.0  # RegisterTaskDefinition, an account and Region
 # A rollout of one task takes about a minute.
 TIMING = {"drain": 20.0}
 LOOK_SECONDS = 3.0
-CONFIG = ROOT / "examples" / "fleet" / "ansible.cfg"
+TUNED = ROOT / "examples" / "fleet" / "ansible.cfg"
+PLAIN = Path(__file__).with_name("ansible.cfg")
 
 PLAY = [
     {
@@ -125,7 +126,7 @@ class Fleet:
             command += ["-e", f"rotate_record_path={self._folder / 'record.jsonl'}"]
         else:
             command += [str(self._folder / "play.json")]
-        settings = {"ANSIBLE_CONFIG": str(CONFIG)} if tuned else {"ANSIBLE_CONFIG": os.devnull}
+        settings = {"ANSIBLE_CONFIG": str(TUNED if tuned else PLAIN)}
         settings["ANSIBLE_STRATEGY"] = "free" if play == "free" else "linear"
         self._sim.clear_calls()
         before, began = _cpu(), time.perf_counter()
