@@ -276,7 +276,7 @@ def _numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=_numbers, default=[1, 10, 50], help="environments (1,10,50)")
-    parser.add_argument("--forks", type=_numbers, default=[50], help="(50)")
+    parser.add_argument("--forks", type=_numbers, default=[0], help="0 for as many as environments (0)")
     parser.add_argument("--accounts", type=_numbers, default=[1], help="(1)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="JSON of all rows (fleet.json)")
     parser.add_argument("--tuned", action="store_true", help="with the settings of examples/fleet/ansible.cfg")
@@ -285,11 +285,12 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with collection_tree.linked() as place:
+        tree = str(place.parents[2])
         for size in arguments.sizes:
             for accounts in arguments.accounts:
                 for forks in arguments.forks:
                     for play in arguments.plays.split(","):
-                        rows += measure(str(place.parents[2]), size, forks, min(accounts, size), play, arguments.tuned)
+                        rows += measure(tree, size, forks or size, min(accounts, size), play, arguments.tuned)
                         arguments.output.write_text(
                             json.dumps({"cpus": os.cpu_count(), "rows": rows}, indent=2) + "\n", encoding="utf-8"
                         )
