@@ -645,7 +645,6 @@ def test_every_call_names_the_collection(lab: Lab) -> None:
     assert [call["operation"] for call in lab.calls()] == [
         "DescribeServices",
         "DescribeTaskDefinition",
-        "DescribeTaskDefinition",
         "RegisterTaskDefinition",
         "DescribeServices",
         "UpdateService",

@@ -164,7 +164,7 @@ def _planned(aws: Aws, seen: Seen, request: Request, findings: Findings) -> Seen
 def _plan(
     aws: Aws, current: Current, target: Target, desired: Desired, *, request: Request, findings: Findings
 ) -> Plan:
-    newer = read_newer(aws, current.base) if desired.differs else ()
+    newer = read_newer(aws, current.base, current.latest) if desired.differs else ()
     old, unseen = (False, ()) if target.writes or desired.differs else outdated(aws, current.service, target.unpinned)
     plan = make_plan(current, target, desired, replace(request, supersede=True), newer=newer, outdated=old)
     findings.attempt("in_progress", lambda: make_plan(current, target, desired, request, newer=newer, outdated=old))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import Service, describe_service, family_of, last_part
+from .._ecs import Service, describe_service, family_of, last_part, same_task_definition
 from .._errors import AwsError, KeyturnError
 from .request import Request
 
@@ -59,10 +59,11 @@ class Definition:
 
 @dataclass(frozen=True)
 class Current:
-    """What there is before the rotation."""
+    """What there is before the rotation; ``latest`` is the family's latest ACTIVE revision, where it was read."""
 
     service: Service
     base: Definition
+    latest: Definition | None = None
 
 
 def read_current(aws: Aws, request: Request) -> Current:
@@ -88,8 +89,12 @@ def read_current(aws: Aws, request: Request) -> Current:
         )
     if not service.task_definition:
         raise KeyturnError(f"Service {service.name} names no task definition, so there is nothing to start from.")
+    # Mostly the service runs the latest, so that this one answer tells of both.
+    latest = _read_if_there(aws, family_of(service.task_definition))
+    if latest and (request.base_latest or same_task_definition(latest.arn, service.task_definition)):
+        return Current(service, latest, latest)
     name = family_of(service.task_definition) if request.base_latest else service.task_definition
-    return Current(service, read_definition(aws, name))
+    return Current(service, read_definition(aws, name), latest)
 
 
 def read_definition(aws: Aws, name: str) -> Definition:
@@ -128,9 +133,13 @@ def parse_definition(aws: Aws, answer: Mapping[str, Any]) -> Definition:
     )
 
 
-def read_newer(aws: Aws, base: Definition) -> tuple[Definition, ...]:
-    """Read the family's revisions after ``base``, newest first, at most :data:`NEWER_REVISIONS_READ`."""
-    newest = _read_if_there(aws, base.family)
+def read_newer(aws: Aws, base: Definition, latest: Definition | None = None) -> tuple[Definition, ...]:
+    """Read the family's revisions after ``base``, newest first, at most :data:`NEWER_REVISIONS_READ`.
+
+    Args:
+        latest: the family's latest ACTIVE revision, where it was read already.
+    """
+    newest = latest or _read_if_there(aws, base.family)
     if newest is None or newest.revision <= base.revision:
         return ()
     before = range(newest.revision - 1, max(base.revision, newest.revision - NEWER_REVISIONS_READ), -1)

@@ -55,7 +55,7 @@ def rotate(
     current = read_current(aws, request)
     target = aim(aws, current, request)
     desired = fold(current.base, target.places, target.value_froms, request)
-    newer = read_newer(aws, current.base) if desired.differs else ()
+    newer = read_newer(aws, current.base, current.latest) if desired.differs else ()
     old, unseen = (False, ()) if target.writes or desired.differs else outdated(aws, current.service, target.unpinned)
     plan = make_plan(current, target, desired, request, newer=newer, outdated=old)
     notes, shared = check_target(aws, current, target, request)
