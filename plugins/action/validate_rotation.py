@@ -17,8 +17,7 @@ from ansible.plugins.loader import lookup_loader
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Unexpected
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
-from ansible_collections.keyturn.ecs.plugins.module_utils._role.checks import ENTRY_POINTS, HIDDEN, Asked, checked
-from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber
+from ansible_collections.keyturn.ecs.plugins.module_utils._role.checks import ENTRY_POINTS, Asked, checked, told
 
 # Read in the process that forks the workers.
 SPECS = Path(__file__).parents[2] / "roles" / "rotate" / "meta" / "argument_specs.yml"
@@ -48,20 +47,12 @@ class ActionModule(ActionBase):
             environment=os.environ,
             read=lambda path: self._content(path, variables),
         )
-        scrub = Scrubber([asked.value])
-        # For the report, however it ends. The value, should it stand there, is refused.
-        told = {
-            name: str(asked.given.get(f"rotate_{name}") or "").replace(asked.value or HIDDEN, HIDDEN)
-            for name in ("reason", "key_id")
-        }
-        result.update({name: text for name, text in told.items() if text}, changed=False)
+        result.update(told(asked), changed=False)
         try:
             with Unexpected():
                 result.update(checked(asked))
         except KeyturnError as error:
-            result.update(failed=True, msg=scrub.text(error.msg))
-        else:
-            result["problems"] = [scrub.text(complaint) for complaint in result["problems"]]
+            result.update(failed=True, msg=error.msg)
         return result
 
     def _content(self, path: str, task_vars: dict[str, Any]) -> str:

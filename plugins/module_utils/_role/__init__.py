@@ -2,4 +2,4 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Scan the logs of a deployment's tasks for authentication errors: request -> streams -> read -> match."""
+"""Check the variables of the role: types -> patterns -> deployment variables -> services -> everything else."""

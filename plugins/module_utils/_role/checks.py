@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import KeyturnError
+from .._scrub import CENSORED, Scrubber
 from . import problems
 from .services import deployment_vars, services
 from .types import wrong_types
@@ -18,7 +19,6 @@ from .types import wrong_types
 ENTRY_POINTS = ("rotate", "verify", "rollback", "revoke", "audit")
 # What is said after the complaints. The entry points that are not here have complaints of their own to add.
 ENDINGS = {"rotate": " Nothing was changed in {host}.", "verify": ""}
-HIDDEN = "********"
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class Asked:
         return str(self.given.get("rotate_value") or self.environment.get(self.variable, ""))
 
 
+def told(asked: Asked) -> dict[str, str]:
+    """What the report tells however it ends. The value, should it stand there, is refused."""
+    texts = {name: str(asked.given.get(f"rotate_{name}") or "") for name in ("reason", "key_id")}
+    return {name: text.replace(asked.value or CENSORED, CENSORED) for name, text in texts.items() if text}
+
+
 def checked(asked: Asked) -> dict[str, Any]:
     """Return what the role goes on with.
 
@@ -58,14 +64,14 @@ def checked(asked: Asked) -> dict[str, Any]:
         KeyturnError: something cannot work; all complaints in one message.
     """
     given = asked.given
-    _refuse(wrong_types(given), ENDINGS["rotate"], asked)
-    _refuse(problems.patterns(given), ENDINGS["rotate"], asked)
+    _refuse(asked, wrong_types(given))
+    _refuse(asked, problems.patterns(given))
     file: dict[str, str] = {}
     if given.get("rotate_deployment_vars"):
         try:
             file = deployment_vars(given["rotate_deployment_vars"], asked.read)
         except KeyturnError as error:
-            _refuse([error.msg], ENDINGS["rotate"], asked)
+            _refuse(asked, [error.msg])
     found = services(given, file)
     complaints = [
         *problems.unknown(asked.names, asked.known),
@@ -77,16 +83,22 @@ def checked(asked: Asked) -> dict[str, Any]:
         *problems.settle_and_files(given),
     ]
     if asked.entry_point in ENDINGS:
-        _refuse(complaints, ENDINGS[asked.entry_point], asked)
+        _refuse(asked, complaints, ENDINGS[asked.entry_point])
     return {
         "services": found,
         "region": given.get("rotate_region") or file.get("REGION", ""),
         "record": given.get("rotate_record_path") or "",
-        "problems": complaints,
+        "problems": _without_values(asked, complaints),
     }
 
 
-def _refuse(complaints: Iterable[str], ending: str, asked: Asked) -> None:
-    message = " ".join(complaints)
+def _refuse(asked: Asked, complaints: Iterable[str], ending: str = ENDINGS["rotate"]) -> None:
+    message = " ".join(_without_values(asked, complaints))
     if message:
         raise KeyturnError(message + ending.format(host=asked.host))
+
+
+def _without_values(asked: Asked, complaints: Iterable[str]) -> list[str]:
+    """A path, or a name, that a complaint repeats may hold a key."""
+    scrub = Scrubber([asked.value])
+    return [scrub.foreign(complaint) for complaint in complaints]

@@ -50,11 +50,11 @@ def patterns(given: Mapping[str, Any]) -> Iterator[str]:
     """What is no regular expression, while nothing depends on it."""
     smoke_test = given.get("rotate_smoke_test") or {}
     found = {
-        "rotate_log_patterns": given.get("rotate_log_patterns") or [],
-        "body_pattern of rotate_smoke_test": [smoke_test.get("body_pattern")],
+        "rotate_log_patterns": [one for one in given.get("rotate_log_patterns") or [] if one != ""],
+        "body_pattern of rotate_smoke_test": [smoke_test.get("body_pattern") or ""],
     }
     for name, tried in found.items():
-        if not all(_is_pattern(one) for one in tried if one):
+        if not all(_is_pattern(one) for one in tried):
             yield f"{name} holds something that is no regular expression: correct it."
 
 
@@ -150,9 +150,16 @@ def smoke_test(given: Mapping[str, Any]) -> Iterator[str]:
     for name, form in NUMBERS_OF_A_SMOKE_TEST.items():
         if not re.fullmatch(form, str(test.get(name) or "")):
             yield f"rotate_smoke_test: {name} must be a number."
-    status = test.get("status") or 200
-    if not all(re.fullmatch("[1-5][0-9][0-9]", str(one)) for one in (status if isinstance(status, list) else [status])):
+    if not all(re.fullmatch("[1-5][0-9][0-9]", str(code)) for code in _flat(test.get("status") or 200)):
         yield "rotate_smoke_test: status must be a code such as 200, or a list of codes."
+
+
+def _flat(data: Any) -> Iterator[Any]:
+    if isinstance(data, list):
+        for one in data:
+            yield from _flat(one)
+    else:
+        yield data
 
 
 def settle_and_files(given: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which services of which environment. The nearest wins: explicit names, the project's name, the deployment variables."""
+"""Which services of which environment: explicit names win over the project's, that over the deployment variables."""
 
 from __future__ import annotations
 
