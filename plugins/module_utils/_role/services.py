@@ -18,7 +18,11 @@ KEYS = ("PROJECT_NAME", "REGION")
 
 
 def full_path(path: str) -> str:
-    return os.path.realpath(os.path.expanduser(path))
+    """Where it leads to; a path that can be none stays as it is, and leads nowhere."""
+    try:
+        return os.path.realpath(os.path.expanduser(path))
+    except ValueError:  # a NUL, or what is no Unicode
+        return path
 
 
 def deployment_vars(path: str, read: Callable[[str], str]) -> dict[str, str]:
