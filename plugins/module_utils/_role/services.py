@@ -51,7 +51,7 @@ def _names(text: str) -> dict[str, str]:
         content = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return {}
-    found = {key: content.get(key) for key in KEYS} if isinstance(content, Mapping) else {}
+    found: dict[str, Any] = {key: content.get(key) for key in KEYS} if isinstance(content, Mapping) else {}
     return found if all(isinstance(one, str) and re.fullmatch(r"\S+", one) for one in found.values()) else {}
 
 
