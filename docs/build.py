@@ -30,6 +30,7 @@ def main() -> int:
         environment = {**os.environ, "PATH": path, "ANSIBLE_COLLECTIONS_PATH": str(place.parents[2])}
         generate = [sys.executable, generator, "collection", "--use-current", "--squash-hierarchy", "--fail-on-error"]
         subprocess.run([*generate, "--dest-dir", str(SOURCE), "keyturn.ecs"], cwd=place, env=environment, check=True)
+    shutil.copytree(ROOT / "docs" / "images", SOURCE / "images")
     render = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-b", "html"]
     render += ["-c", str(ROOT / "docs"), *sys.argv[1:], str(SOURCE), str(SITE)]
     code = subprocess.run(render, check=False).returncode

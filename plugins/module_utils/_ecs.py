@@ -17,6 +17,7 @@ from typing import Any
 from ._aws import Aws
 from ._errors import GoneError
 
+SERVICES_BATCH = 10
 TASKS_BATCH = 100
 
 
@@ -57,6 +58,7 @@ class Deployment:
     rollout_state: str | None  # None: CODE_DEPLOY, EXTERNAL, or behind a Classic Load Balancer
     reason: str
     created_at: float | None
+    updated_at: float | None = None
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Deployment:
@@ -71,6 +73,7 @@ class Deployment:
             rollout_state=answer.get("rolloutState") or None,
             reason=answer.get("rolloutStateReason") or "",
             created_at=epoch(answer.get("createdAt")),
+            updated_at=epoch(answer.get("updatedAt")),
         )
 
 
@@ -228,8 +231,23 @@ def describe_service(aws: Aws, cluster: str, service: str) -> Service:
         GoneError: there is no such service, or it is being deleted.
         AwsError: the call failed; ClusterNotFoundException among the codes.
     """
-    on = f"service {last_part(service)} in cluster {last_part(cluster)}"
+    on = service_in_words(cluster, service)
     answer = aws.call("ecs", "DescribeServices", on, cluster=cluster, services=[service])
+    return told_service(aws, cluster, service, answer)
+
+
+def service_in_words(cluster: str, service: str) -> str:
+    """What a call is about, for the message of an error."""
+    return f"service {last_part(service)} in cluster {last_part(cluster)}"
+
+
+def told_service(aws: Aws, cluster: str, service: str, answer: Mapping[str, Any]) -> Service:
+    """The service in an answer of DescribeServices about this one.
+
+    Raises:
+        GoneError: there is no such service, or it is being deleted.
+    """
+    on = service_in_words(cluster, service)
     if not answer.get("services"):
         reasons = ", ".join(str(failure.get("reason", "")) for failure in answer.get("failures") or ()) or "MISSING"
         raise GoneError(

@@ -47,6 +47,8 @@ options:
     description:
       - Several rollouts to wait for in one process, instead of the single options. Each has its own result; one that
         cannot be watched, since its name is wrong for example, is RV(status=failed), and the others are waited for.
+      - Services whose O(services[].cluster) is written alike are looked at together, ten in a call. Where a policy
+        refuses a call because of one of them, each is asked for alone.
     type: list
     elements: dict
     suboptions:

@@ -6,8 +6,11 @@
     python tests/benchmark/fleet.py --sizes 1,50,200 --forks 50 --accounts 1,10 --plays modules,role
 
 ``modules`` is a play of ``ecs_env_rotate`` and ``ecs_rollout_wait``, ``role`` the playbook ``keyturn.ecs.rotate`` with
-a record, ``free`` the same with Ansible's strategy free. Every row is a run that rotates; the row after it the same run
-again, which must change nothing.
+a record, ``free`` the same with Ansible's strategy free. A run that rotates is followed by the same run again
+(``unchanged``), and by a first run over services that have had the value for a month (``settled``).
+
+``--tuned`` runs with examples/fleet/ansible.cfg, otherwise with Ansible's own settings; strategy and forks are always
+those of the row.
 
 The floor of a run is what ECS takes: after a burst of 20, one revision a second in an account, and then the rollout of
 the one that was registered last, as long as rollouts took in the run (median). CPU is that of ansible-playbook, and
@@ -50,8 +53,9 @@ RESULTS = ROOT / "tests" / "output" / "benchmark" / "fleet.json"
 BURST, RATE = 20, 1.0  # RegisterTaskDefinition, an account and Region
 # A rollout of one task takes about a minute.
 TIMING = {"drain": 20.0}
-ENVIRONMENT = {"LOG_LEVEL": "INFO", "DATABASE_URL": "postgres://db.internal/app", "OPENAI_API_KEY": OLD}
 LOOK_SECONDS = 3.0
+TUNED = ROOT / "examples" / "fleet" / "ansible.cfg"
+PLAIN = Path(__file__).with_name("ansible.cfg")
 
 PLAY = [
     {
@@ -87,34 +91,33 @@ PLAY = [
 
 
 class Fleet:
-    """`size` services that hold OLD, spread over accounts, and plays over them."""
+    """`size` services, spread over accounts, that have held a value for a month, and plays over them."""
 
-    def __init__(self, sim: Simulator, folder: Path, tree: str, size: int, accounts: int) -> None:
+    def __init__(self, sim: Simulator, folder: Path, tree: str, size: int, accounts: int, value: str = OLD) -> None:
         self._sim, self._folder = sim, folder
         numbers = [DEFAULT_ACCOUNT, *(f"{number:012d}" for number in range(1, accounts))]
         self.place = {f"env{number:03d}": numbers[number % accounts] for number in range(size)}
         hosts: dict[str, dict[str, str]] = {}
+        environment = {"LOG_LEVEL": "INFO", "DATABASE_URL": "postgres://db.internal/app", "OPENAI_API_KEY": value}
         for name, account in self.place.items():
             sim.create_environment(
-                cluster=name, service=name, environment=ENVIRONMENT, desired=1, account=account, health_check=True
+                cluster=name, service=name, environment=environment, desired=1, account=account, health_check=True
             )
             hosts[name] = {"rotate_cluster": name, "rotate_service": name}
             if account != DEFAULT_ACCOUNT:
                 hosts[name]["rotate_assume_role_arn"] = sim.role_arn(account)
         (folder / "inventory.json").write_text(json.dumps({"environments": {"hosts": hosts}}), encoding="utf-8")
         (folder / "play.json").write_text(json.dumps(PLAY), encoding="utf-8")
-        (folder / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
         self._env = {
             **os.environ,
             **sim.environ(),
-            "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": tree,
             "ANSIBLE_HOME": str(folder / "home"),
             "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
             "OPENAI_API_KEY": NEW,
         }
 
-    def run(self, play: str, forks: int) -> dict[str, Any]:
+    def run(self, play: str, forks: int, tuned: bool) -> dict[str, Any]:
         """One run; raises RuntimeError with Ansible's last lines when it fails."""
         command = [sys.executable, str(Path(sysconfig.get_path("scripts")) / "ansible-playbook"), f"-f{forks}"]
         command += ["-i", str(self._folder / "inventory.json")]
@@ -123,13 +126,14 @@ class Fleet:
             command += ["-e", f"rotate_record_path={self._folder / 'record.jsonl'}"]
         else:
             command += [str(self._folder / "play.json")]
-        strategy = {"ANSIBLE_STRATEGY": "free"} if play == "free" else {}
+        settings = {"ANSIBLE_CONFIG": str(TUNED if tuned else PLAIN)}
+        settings["ANSIBLE_STRATEGY"] = "free" if play == "free" else "linear"
         self._sim.clear_calls()
         before, began = _cpu(), time.perf_counter()
         log = self._folder / "log"
         with log.open("w", encoding="utf-8") as out:
             process = subprocess.Popen(
-                command, env=self._env | strategy, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+                command, env=self._env | settings, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
             )
             with _looks_at(process.pid) as looks:
                 process.wait()
@@ -164,17 +168,20 @@ class Fleet:
         return statistics.median(took), max(took)
 
 
-def measure(tree: str, size: int, forks: int, accounts: int, play: str) -> list[dict[str, Any]]:
-    """The run that rotates, and the unchanged one."""
+def measure(tree: str, size: int, forks: int, accounts: int, play: str, tuned: bool) -> list[dict[str, Any]]:
+    """The run that rotates, the same again, and one over services that have had the value for long."""
     rows = []
     with (
         tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder,
         Simulator.start(speed=1, throttling=True, seed=1, timing=TIMING) as sim,
     ):
         fleet = Fleet(sim, Path(folder), tree, size, accounts)
-        shape = {"play": play, "size": size, "accounts": accounts, "forks": forks}
-        for kind in ("rotates", "unchanged"):
-            row = {**shape, "run": kind, **fleet.run(play, forks)}
+        shape = {"play": play, "tuned": tuned, "size": size, "accounts": accounts, "forks": forks}
+        for kind in ("rotates", "unchanged", "settled"):
+            if kind == "settled":
+                sim.reset()
+                fleet = Fleet(sim, Path(folder), tree, size, accounts, NEW)
+            row = {**shape, "run": kind, **fleet.run(play, forks, tuned)}
             if row["changed"] != (size if kind == "rotates" else 0):
                 raise RuntimeError(f"{kind}: {row['changed']} of {size} environments are changed")
             if kind == "rotates":
@@ -198,12 +205,11 @@ def table(rows: list[dict[str, Any]]) -> str:
         floor = f"{row['floor']:.1f} | {row['wall'] / row['floor']:.2f}" if "floor" in row else "- | -"
         busy = min(row["forks"], row["size"])
         each = f"{(row['peak'] - row['first_look']) / busy:.1f}" if row["run"] == "rotates" else "-"
-        lines.append(
-            f"| {row['play']} | {row['size']} | {row['accounts']} | {row['forks']} | {row['run']} | {row['wall']:.1f} "
-            f"| {floor} | {row['cpu'] / row['size']:.3f} "
-            f"| {row['workers'] / row['size']:.3f} | {calls / row['size']:.1f} | {refused / calls:.1%} "
-            f"| {row['peak']:.0f} | {each} |"
-        )
+        play = row["play"] + (", tuned" if row["tuned"] else "")
+        cells = [play, row["size"], row["accounts"], row["forks"], row["run"], f"{row['wall']:.1f}", floor]
+        cells += [f"{row['cpu'] / row['size']:.3f}", f"{row['workers'] / row['size']:.3f}"]
+        cells += [f"{calls / row['size']:.1f}", f"{refused / calls:.1%}", f"{row['peak']:.0f}", each]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
@@ -270,20 +276,25 @@ def _numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=_numbers, default=[1, 10, 50], help="environments (1,10,50)")
-    parser.add_argument("--forks", type=_numbers, default=[50], help="(50)")
+    parser.add_argument("--forks", type=_numbers, default=[0], help="0 for as many as environments (0)")
     parser.add_argument("--accounts", type=_numbers, default=[1], help="(1)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="JSON of all rows (fleet.json)")
+    parser.add_argument("--tuned", action="store_true", help="with the settings of examples/fleet/ansible.cfg")
     parser.add_argument("--plays", default="modules,role", help="modules, role, free (modules,role)")
     arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     with collection_tree.linked() as place:
+        tree = str(place.parents[2])
         for size in arguments.sizes:
             for accounts in arguments.accounts:
                 for forks in arguments.forks:
                     for play in arguments.plays.split(","):
-                        rows += measure(str(place.parents[2]), size, forks, min(accounts, size), play)
-                        RESULTS.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-                        print(table(rows[-2:]), flush=True)
+                        rows += measure(tree, size, forks or size, min(accounts, size), play, arguments.tuned)
+                        arguments.output.write_text(
+                            json.dumps({"cpus": os.cpu_count(), "rows": rows}, indent=2) + "\n", encoding="utf-8"
+                        )
+                        print(table(rows[-3:]), flush=True)
     print("\n" + table(rows))
 
 

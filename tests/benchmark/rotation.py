@@ -55,7 +55,9 @@ def _rotate(simulator: Simulator, number: int) -> dict[str, Any]:
         "access_key": "AKIASIMULATOR0000000",
         "secret_key": "simulator",
     }
-    clock = Clock(now=simulator.now, sleep=simulator.advance, jitter=lambda: chance.uniform(0.85, 1.15))
+    clock = Clock(
+        now=simulator.now, sleep=simulator.advance, jitter=lambda: chance.uniform(0.85, 1.15), epoch=simulator.now
+    )
     chance = random.Random(number)
     calls: dict[str, Counter[str]] = {}
     began = simulator.now()

@@ -6,7 +6,8 @@ Three measurements, printed as Markdown and written to tests/output/benchmark/re
 by its time; a run fails when a playbook fails or the AWS calls are not those that it should have made.
 
 ``--only endings`` tells every ending of a rollout instead (endings.json), and fails when the doors do not agree;
-``--only log_scan``, ``env_info`` and ``ledger`` measure those alone.
+``--only log_scan``, ``env_info``, ``ledger``, ``several`` and ``fleet`` measure those alone; ``--only peers`` does the
+same rotation with other tools, too (peers.json), and fails when ours claims what is not so.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import collection_tree
 from benchmark import doors, endings, imports, rotation
 
 # Measurements that stand alone, each a script that prints its own table.
-SCRIPTS = ("log_scan", "env_info", "ledger")
+SCRIPTS = ("log_scan", "env_info", "ledger", "several", "fleet", "peers")
 OWN_CONFIG = Path(__file__).resolve().parent / "ansible.cfg"
 RESULTS = ROOT / "tests" / "output" / "benchmark" / "results.json"
 

@@ -33,7 +33,7 @@ class Engine(Network):
     @property
     def clock(self) -> Clock:
         """Time as :func:`wait` wants it: sleeping moves the engine's clock."""
-        return Clock(now=lambda: self.now, sleep=self.after, jitter=lambda: 1.0)
+        return Clock(now=lambda: self.now, sleep=self.after, jitter=lambda: 1.0, epoch=lambda: self.now)
 
     def after(self, seconds: float) -> None:
         self.now += seconds
@@ -49,9 +49,9 @@ class Engine(Network):
         made: dict[str, Any] = environments.create(self._context, {"cluster": "c", "service": "s", **wanted})
         return made
 
-    def script(self, ending: str, **parameters: Any) -> None:
+    def script(self, ending: str, cluster: str = "c", name: str = "s", **parameters: Any) -> None:
         """How the service's next deployment ends."""
-        service = self._context.region.clusters["c"].services["s"]
+        service = self._context.region.clusters[cluster].services[name]
         script = endings.Script(ending, **parameters)
         script.configure(service.configuration)
         service.script = script

@@ -141,7 +141,7 @@ class Lab:
         def sleep(seconds: float) -> None:
             before_poll(self.sim.advance(seconds) - started)
 
-        clock = Clock(now=self.sim.now, sleep=sleep, jitter=lambda: 1.0)
+        clock = Clock(now=self.sim.now, sleep=sleep, jitter=lambda: 1.0, epoch=self.sim.now)
         self.said = []
         capability = dataclasses.replace(
             ecs_rollout_wait.CAPABILITY,

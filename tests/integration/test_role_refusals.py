@@ -1,6 +1,6 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The playbook keyturn.ecs.rotate, run for real: what it refuses, and which waves it does not begin."""
+"""The playbook keyturn.ecs.rotate, run for real: what it refuses."""
 
 from __future__ import annotations
 
@@ -9,45 +9,12 @@ from typing import Any
 
 import pytest
 
-from integration.role_runs import ENVIRONMENTS, NEW_VALUE, UNANSWERED, Play
+from integration.role_runs import NEW_VALUE, UNANSWERED, Play
 from simulator import Simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 BASTION = {"others": {"hosts": {"bastion": {"ansible_connection": "local"}}}}
 STAGING: dict[str, dict[str, Any]] = {"staging": {}}
-
-
-def test_failing_wave_is_finished_and_the_next_is_not_begun(
-    aws: Simulator, environments: dict[str, Any], play: Play
-) -> None:
-    aws.fault("UpdateService", code="AccessDeniedException", message="no", status=400, region="us-east-1", times=2)
-    inventory = {"environments": {"hosts": {name: ENVIRONMENTS[name][1] for name in ENVIRONMENTS}}}
-    # YAML sorts them: eu-production, production | staging
-    run = play(inventory=inventory, rotate_serial=[2, "100%"])
-    assert run.rc == 2
-    assert run.table["eu-production"][1] == "rotated"
-    assert run.table["production"][1] == "failed"
-    assert run.table["staging"][1] == "not begun"
-    assert "production failed, so no further wave is begun. Nothing was changed in staging." in run.flat
-    assert not [
-        call for call in aws.calls("ecs", "UpdateService") if call["error"] is None and call["region"] == "us-east-1"
-    ]
-
-
-def test_waves_that_succeed_follow_each_other(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
-    run = play(playbook=str(ROOT / "examples/rotate.yml"), rotate_serial=[1, "100%"])
-    assert run.rc == 0, run.text
-    assert [run.table[name][1] for name in ENVIRONMENTS] == ["rotated"] * 3
-    assert run.text.count("PLAY [Rotate the key, wave by wave]") == 2
-    assert run.text.count("fingerprint") == 1  # one table, at the end
-
-
-def test_whole_wave_that_fails_stops_the_next(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
-    aws.fault("DescribeServices", code="AccessDeniedException", message="no", status=400)
-    run = play(rotate_serial="1")
-    assert run.rc == 2
-    assert [run.table[name][1] for name in sorted(ENVIRONMENTS)] == ["refused", "not begun", "not begun"]
-    assert not aws.calls("ecs", "RegisterTaskDefinition")
 
 
 def test_waves_that_only_the_inventory_knows_are_refused(aws: Simulator, play: Play) -> None:

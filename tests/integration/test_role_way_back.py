@@ -28,15 +28,33 @@ def application() -> Iterator[Application]:
 # Several services
 
 
+TOGETHER = ("api", "worker", "scheduler")
+ALL_THREE = {"staging": {"rotate_services": [{"service": f"staging-{name}"} for name in TOGETHER]}}
+
+
 def test_several_services_go_back_together(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
-    make_environment(aws, "staging", "worker")
+    for name in TOGETHER[1:]:
+        make_environment(aws, "staging", name)
     aws.script("staging-cluster", "staging-worker", "crash_loop", cause="container_exit", run_seconds=1.0)
-    services = [{"service": "staging-api"}, {"service": "staging-worker"}]
-    run = play(hosts={"staging": {"rotate_services": services}})
+    run = play(hosts=ALL_THREE)
     assert run.rc == 2
+    for name in TOGETHER:
+        assert running_values(aws, "staging", name) == [OLD_VALUE]
+        assert f"Rolled back: staging-{name} runs staging-{name}:1" in run.flat
+    # Each was deployed, and each went back.
+    assert [call["operation"] for call in aws.calls(operation="UpdateService")] == ["UpdateService"] * 6
+
+
+def test_one_service_that_is_refused_keeps_the_others_from_being_touched(
+    aws: Simulator, environments: dict[str, Any], play: Play
+) -> None:
+    make_environment(aws, "staging", "worker")
+    aws.create_environment(cluster="staging-cluster", service="staging-scheduler", environment={"LOG_LEVEL": "INFO"})
+    run = play(hosts=ALL_THREE)
+    assert run.rc == 2
+    assert "staging-scheduler" in run.flat
     assert running_values(aws, "staging") == running_values(aws, "staging", "worker") == [OLD_VALUE]
-    assert "Rolled back: staging-api runs staging-api:1" in run.flat
-    assert "Rolled back: staging-worker runs staging-worker:1" in run.flat
+    assert not [call for call in aws.calls() if call["operation"] in ("RegisterTaskDefinition", "UpdateService")]
 
 
 def test_one_service_that_cannot_be_updated_takes_the_other_back(

@@ -442,3 +442,68 @@ def test_one_of_several_that_is_not_there_hides_no_other() -> None:
     assert "There is no service misnamed in cluster c" in result["msg"]
     assert "s: " not in result["msg"].replace("misnamed: ", "")
     assert result["results"][1]["elapsed"] > 30
+
+
+SETTLED_CALLS = ["DescribeServices", "ListTasks", "DescribeTasks"]
+
+
+def settled(**wanted: Any) -> dict[str, Any]:
+    """What a wait for the deployment of a month ago says, and its calls."""
+    made = ECS.environment(**wanted)
+    return waited(deployment_id=made["deployment_id"], task_definition=made["task_definition"])
+
+
+def test_what_ended_long_ago_takes_three_calls() -> None:
+    ECS.begin()
+    result = settled(desired=2)
+    assert (result["status"], len(result["tasks"]), result["unverified"]) == ("completed", 2, [])
+    assert ECS.operations == SETTLED_CALLS
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"age_seconds": 3600},  # tasks may drain still
+        {"health_check": False},  # what healthStatus UNKNOWN means hangs on the definition
+        {"service_options": {"deploymentConfiguration": {"earlySuccessCriteria": {
+            "enable": True, "healthyPercent": 100, "sourceServiceRevisionCleanup": "DEFERRED"}}}},
+    ],
+)  # fmt: skip
+def test_what_may_have_left_something_is_looked_at_whole(wanted: dict[str, Any]) -> None:
+    ECS.begin()
+    assert settled(**wanted)["status"] == "completed"
+    assert {"DescribeServiceDeployments", "DescribeTaskDefinition"} <= set(ECS.operations)
+    assert ECS.operations.count("ListTasks") >= 2
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("health", "UNHEALTHY"), ("last_status", "PENDING"), ("started_by", "ecs-svc/0000000000000000001")],
+)
+def test_a_task_that_is_not_as_it_should_be_is_looked_at_whole(member: str, value: str) -> None:
+    ECS.begin()
+    made = ECS.environment()
+    service = ECS.world.region("123456789012", "us-east-1").clusters["c"].services["s"]
+    task = next(iter(service.tasks.values()))
+    answers = ECS._operate
+
+    def odd(operation: str, body: dict[str, Any]) -> Any:
+        status, answer = answers(operation, body)
+        for entry in answer.get("tasks", []) if operation == "DescribeTasks" else []:
+            if entry["taskArn"] == task.arn:
+                entry[{"health": "healthStatus", "last_status": "lastStatus", "started_by": "startedBy"}[member]] = (
+                    value
+                )
+        return status, answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ECS, "_answer", odd)
+        result = waited(deployment_id=made["deployment_id"], task_definition=made["task_definition"], timeout=20)
+    assert result["status"] == "timed_out"
+    assert "DescribeServiceDeployments" in ECS.operations
+
+
+def test_without_the_list_of_tasks_what_ended_long_ago_is_judged_by_the_rest() -> None:
+    ECS.begin(TASK_CALLS)
+    result = settled()
+    assert (result["status"], result["unverified"][0][:5]) == ("completed", "tasks")

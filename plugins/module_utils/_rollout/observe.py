@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/APIReference/
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -19,17 +20,19 @@ from .._ecs import (
     TASKS_BATCH,
     Deployment,
     Service,
-    describe_service,
     describe_tasks,
     epoch,
     last_part,
     list_tasks,
     same_task_definition,
+    service_in_words,
+    told_service,
 )
 from .._errors import AccessDeniedError, AwsError, GoneError, KeyturnError, NotSupportedError
 from .evidence import ContainerSpec, Deployed, learn_values
 from .judge import FINAL, still_counted, succeeded
 from .snapshot import CLOCK_SECONDS, NOT_DESCRIBED, Record, Snapshot, Target, Task
+from .together import RECORDS_BATCH, Reads
 
 T = TypeVar("T")
 
@@ -43,14 +46,25 @@ STAGE_SECONDS = 30.0
 # While old tasks drain only they are looked at, but for the service after so many seconds: another deployment may
 # begin.
 DRAIN_SECONDS = 120.0
-DESCRIBE_RECORDS_BATCH = 20
+# A deployment that was over so long ago has left no task behind: a target group drains for an hour at most, and a
+# container that was told to stop has two minutes.
+SETTLED_SECONDS = 7200.0
 
 
 class Observer:
-    """Looks at one service. Keeps what does not change between polls, and which source was refused."""
+    """Looks at one service. Keeps what does not change between polls, and which source was refused.
 
-    def __init__(self, aws: Aws, cluster: str, service: str) -> None:
+    Args:
+        reads: what others of the same wait read as well.
+        epoch: seconds since 1970.
+    """
+
+    def __init__(
+        self, aws: Aws, reads: Reads, cluster: str, service: str, epoch: Callable[[], float] = time.time
+    ) -> None:
         self._aws = aws
+        self._reads = reads
+        self._epoch = epoch
         self._cluster = cluster
         self._service = service
         self._refused: dict[str, str] = {}
@@ -92,9 +106,22 @@ class Observer:
             GoneError: it is not there (any more).
             AwsError: DescribeServices, the least that a wait needs, failed.
         """
-        service = describe_service(self._aws, self._cluster, self._service)
+        on = service_in_words(self._cluster, self._service)
+        answer = self._reads.services.read(on, self._cluster, [self._service])[self._service]
+        service = told_service(self._aws, self._cluster, self._service, answer)
         self._ids.update(deployment.id for deployment in service.deployments)
         return service
+
+    def next_records(self) -> list[str]:
+        """ARN of the record that the next look may read."""
+        if "service deployment" in self._refused:
+            return []
+        current = self._last.service.current_service_deployment if self._last and self._last.service else None
+        return [arn for arn in (self._record_arn or current,) if arn]
+
+    def next_tasks(self, target: Target) -> list[str]:
+        """ARNs of the tasks that the next look may read without a list of them: the old ones that drain."""
+        return self._only_draining(self._last, target) if self._last else []
 
     def look(self, target: Target, at: float, full: bool = False) -> Snapshot:
         """Take a snapshot at ``at`` seconds since the wait began, with as few calls as tell what is new.
@@ -118,6 +145,8 @@ class Observer:
             service, self._read_first = self._read_first or self.service(), None
         except GoneError:
             return Snapshot(at, None, None, self._tasks, None, ())
+        if self._last is None and not full and (settled := self._long_settled(service, target, at)):
+            return settled
         moved = service.deployments != self._deployments
         failing = self._failing(service, target)
         if moved:
@@ -137,6 +166,28 @@ class Observer:
             self._tasks = self._ask("tasks", self._read_tasks, None)
             self._tasks_read_for, self._tasks_read_at = failing, at
         return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record), fresh=fresh)
+
+    def _long_settled(self, service: Service, target: Target, at: float) -> Snapshot | None:
+        """A snapshot of a deployment that ended long ago and whose tasks are all as they should be; None otherwise.
+
+        Its record, and tasks that were told to stop, have nothing to add; nor has the definition while ECS calls every
+        task healthy.
+        """
+        mine = service.deployment(target.deployment_id)
+        if mine is None or mine.rollout_state != "COMPLETED" or not _settled(service, target):
+            return None
+        if service.deferred_cleanup:  # old tasks are told to stop at any time after it
+            return None
+        if mine.updated_at is None or self._epoch() - mine.updated_at < SETTLED_SECONDS:
+            return None
+        tasks = self._ask("tasks", self._read_running, None)
+        if tasks is None or len(tasks) != mine.running:
+            return None
+        fine = all(
+            task.names_deployment and target.owns(task) and task.health == "HEALTHY" and task.last_status == "RUNNING"
+            for task in tasks
+        )
+        return Snapshot(at, service, None, tasks, ()) if fine else None
 
     def _failing(self, service: Service, target: Target) -> tuple[object, ...]:
         """What changes when tasks of the deployment fail: ECS counts them, or fewer run or start than before."""
@@ -170,16 +221,22 @@ class Observer:
 
     def _draining(self, last: Snapshot, target: Target) -> tuple[Task, ...] | None:
         """The tasks, when nothing was left at the last look but old tasks that drain, and some still do."""
-        if last.service is None or last.tasks is None or "tasks" in self._refused:
+        arns = self._only_draining(last, target)
+        if not arns:
             return None
+        now = self._ask("tasks", lambda: {task.id: task for task in self._told(arns)}, dict[str, Task]())
+        left = tuple(now.get(task.id, task) for task in last.tasks or ())
+        return left if any(task.live for task in now.values()) else None
+
+    def _only_draining(self, last: Snapshot, target: Target) -> list[str]:
+        """ARNs of the old tasks, a call's worth, when nothing was left at the last look but old tasks that drain."""
+        if last.service is None or last.tasks is None or "tasks" in self._refused:
+            return []
         old = last.old_tasks(target)
         only = old and all(task.draining and task.last_status != NOT_DESCRIBED for task in old)
         if not only or not succeeded(last, target) or still_counted(last.service, target):
-            return None
-        arns = [task.arn for task in old][:TASKS_BATCH]
-        now = self._ask("tasks", lambda: {task.id: task for task in self._described(arns)}, dict[str, Task]())
-        left = tuple(now.get(task.id, task) for task in last.tasks)
-        return left if any(task.live for task in now.values()) else None
+            return []
+        return [task.arn for task in old][:TASKS_BATCH]
 
     def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:
         """Read a source that may be denied or missing; once refused it is not asked again."""
@@ -238,11 +295,8 @@ class Observer:
 
     def _records(self, arns: list[str]) -> list[Record]:
         on = f"service deployments of {last_part(self._service)}"
-        newest = arns[:DESCRIBE_RECORDS_BATCH]
-        if not newest:
-            return []
-        answer = self._aws.call("ecs", "DescribeServiceDeployments", on, serviceDeploymentArns=newest)
-        return [Record.parse(entry) for entry in answer.get("serviceDeployments") or ()]
+        told = self._reads.records.read(on, "", arns[:RECORDS_BATCH])
+        return [Record.parse(entry) for entry in told.values()]
 
     def _matching(self, records: list[Record], target: Target, made: float | None) -> Record | None:
         """The record of the deployment: its target revision's ARN ends in the deployment's number.
@@ -310,19 +364,27 @@ class Observer:
     # The tasks
 
     def _read_tasks(self) -> tuple[Task, ...]:
-        on = f"service {last_part(self._service)} in cluster {last_part(self._cluster)}"
+        on = service_in_words(self._cluster, self._service)
         # A task that is told to stop in between stands in both lists.
         which = {"cluster": self._cluster, "serviceName": last_part(self._service)}
         running = list_tasks(self._aws, on, desiredStatus="RUNNING", **which)
         arns = list(dict.fromkeys([*running, *list_tasks(self._aws, on, desiredStatus="STOPPED", **which)]))
-        tasks = self._described(arns)
+        tasks = tuple(Task.parse(task) for task in describe_tasks(self._aws, f"tasks of {on}", self._cluster, arns))
         known = {task.arn for task in tasks}
         missing = [arn for arn in running if arn not in known]
         return (*tasks, *(Task.parse({"taskArn": arn, "lastStatus": NOT_DESCRIBED}) for arn in missing))
 
-    def _described(self, arns: list[str]) -> tuple[Task, ...]:
-        on = f"tasks of service {last_part(self._service)} in cluster {last_part(self._cluster)}"
-        return tuple(Task.parse(task) for task in describe_tasks(self._aws, on, self._cluster, arns))
+    def _read_running(self) -> tuple[Task, ...]:
+        on = service_in_words(self._cluster, self._service)
+        arns = list_tasks(
+            self._aws, on, cluster=self._cluster, serviceName=last_part(self._service), desiredStatus="RUNNING"
+        )
+        return tuple(Task.parse(task) for task in describe_tasks(self._aws, f"tasks of {on}", self._cluster, arns))
+
+    def _told(self, arns: list[str]) -> tuple[Task, ...]:
+        """Tasks of which others may have asked as well."""
+        on = f"tasks of {service_in_words(self._cluster, self._service)}"
+        return tuple(Task.parse(task) for task in self._reads.tasks.read(on, self._cluster, arns).values())
 
     def definition(self, target: Target) -> Deployed | None:
         """The deployed revision, read once; None where it may not be read."""

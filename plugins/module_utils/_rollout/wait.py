@@ -8,41 +8,53 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import last_part
+from .._ecs import SERVICES_BATCH, last_part
 from .._errors import AwsError, KeyturnError
 from .diagnose import Finding, diagnose
 from .evidence import gather
 from .judge import FAILED, SUCCEEDED, TIMED_OUT, Limits, Verdict, judge, near_the_end, next_by_time, progress
 from .observe import Observer
 from .snapshot import History, Snapshot, Target
+from .together import Reads
 
 Progress = Callable[[str], None]
 
 FIRST_INTERVAL = 1.0
 GROWTH = 2.5
+# The part of a pause after which a rollout is looked at along with others of its cluster.
+SOON = 0.5
 LONGEST = 31_536_000  # seconds
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time and chance, passed in by tests. ``now`` is monotonic seconds, ``jitter`` a factor around 1."""
+    """Time and chance, passed in by tests.
+
+    ``now`` is monotonic seconds, ``jitter`` a factor around 1, ``epoch`` seconds since 1970.
+    """
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = field(default=lambda: random.uniform(0.85, 1.15))
+    epoch: Callable[[], float] = time.time
 
 
 class Watch:
     """One rollout that is waited for. ``due`` is when to look again, seconds since the wait began."""
 
-    def __init__(self, aws: Aws, wanted: Mapping[str, Any], limits: Limits, say: Progress) -> None:
-        self._observer = Observer(aws, wanted["cluster"], wanted["service"])
+    def __init__(
+        self, aws: Aws, reads: Reads, wanted: Mapping[str, Any], limits: Limits, say: Progress, *, clock: Clock
+    ) -> None:
+        self.cluster: str = wanted["cluster"]
+        self.service: str = wanted["service"]
+        self._reads = reads
+        self.observer = Observer(aws, reads, self.cluster, self.service, clock.epoch)
         self._limits = limits
         self._say = say
         self._line = ""
@@ -55,8 +67,13 @@ class Watch:
         self._seen = Snapshot(0.0, None, None, None, None)
         self.verdict = Verdict("", "")
         self.due = 0.0
+        self._looked_at = 0.0
         self.begun = False
         self._unwatched = False
+
+    def waited(self, at: float) -> float:
+        """The part of the pause that is over: 1 when it is due."""
+        return 1.0 if at >= self.due else (at - self._looked_at) / (self.due - self._looked_at)
 
     def poll(self, at: float, clock: Clock, poll_interval: float) -> None:
         """Look once more, and say when to look again: soon when the end came near, else later than the last time.
@@ -65,10 +82,13 @@ class Watch:
             KeyturnError: there is no such service, it cannot be read, or ECS deploys nothing there.
         """
         began = clock.now()
+        # Looked at before it is due, it is not left alone for longer than if it had not been.
+        growth = 1.0 + (GROWTH - 1.0) * self.waited(at)
         try:
             self._judge(at)
             if self.verdict.over and self.verdict.status not in SUCCEEDED:
-                # A bad ending is told only from everything that can be seen.
+                # A bad ending is told only from everything that can be seen, and from nothing that was seen before.
+                self._reads.anew()
                 self._judge(at, full=True)
         except AwsError as error:
             # The rollout goes on without us: a lost connection is no reason to call it failed.
@@ -82,8 +102,9 @@ class Watch:
         else:
             self._tell(progress(self._seen, self.target), at)
         before, self._near = self._near, near_the_end(self._seen, self.target)
-        self._interval = FIRST_INTERVAL if self._near != before else self._interval * GROWTH
+        self._interval = FIRST_INTERVAL if self._near != before else self._interval * growth
         pause = min(self._interval, poll_interval) * clock.jitter()
+        self._looked_at = at
         self.due = min(at + pause, next_by_time(at, self._seen, self._history, self.target, self._limits))
 
     def give_up(self, error: KeyturnError, at: float) -> None:
@@ -96,9 +117,9 @@ class Watch:
     def _judge(self, at: float, full: bool = False) -> None:
         if not self.begun or not (self.target.deployment_id and self.target.task_definition):
             # What was not said about the rollout is filled in. What ECS does not list at first it may list later.
-            self.target = self._observer.first(*self._wanted)
+            self.target = self.observer.first(*self._wanted)
             self.begun = True
-        self._seen = self._observer.look(self.target, at, full)
+        self._seen = self.observer.look(self.target, at, full)
         self._history = self._history.add(self._seen, self.target)
         self.verdict = judge(self._seen, self._history, self.target, self._limits)
 
@@ -146,7 +167,7 @@ class Watch:
         if self._unwatched:
             remedy = "Mend that, then wait again: the rollout goes on meanwhile."
             return [Finding("other", self.verdict.reason, remedy)], ()
-        evidence = gather(self._aws, self.target, self._seen, self._observer.definition(self.target))
+        evidence = gather(self._aws, self.target, self._seen, self.observer.definition(self.target))
         found = diagnose(self._seen, self._history, self.target, self.verdict, evidence, limits=self._limits)
         return found, evidence.unread
 
@@ -179,24 +200,46 @@ def wait(
     aws.over = lambda: clock.now() - started >= limits.timeout
     several = options["services"]
     tell = say if say and options["progress"] else _silent
-    watches = [Watch(aws, one, limits, tell) for one in several or [options]]
-    while True:
-        for watch in watches:
-            at = clock.now() - started
-            if watch.verdict.over or watch.due > at:
-                continue
-            try:
-                watch.poll(at, clock, options["poll_interval"])
-            except KeyturnError as error:
-                if not several and not watch.begun:
-                    raise
-                watch.give_up(error, at)
-        waiting = [watch.due for watch in watches if not watch.verdict.over]
-        if not waiting:
-            break
-        clock.sleep(max(min(waiting) - (clock.now() - started), 0.1))
+    reads = Reads(aws)
+    watches = [Watch(aws, reads, one, limits, tell, clock=clock) for one in several or [options]]
+    waiting = watches
+    while waiting:
+        for group in _groups(waiting, clock.now() - started):
+            _expect(reads, group)
+            for watch in group:
+                at = clock.now() - started
+                try:
+                    watch.poll(at, clock, options["poll_interval"])
+                except KeyturnError as error:
+                    if not several and not watch.begun:
+                        raise
+                    watch.give_up(error, at)
+        waiting = [watch for watch in watches if not watch.verdict.over]
+        if waiting:
+            clock.sleep(max(min(watch.due for watch in waiting) - (clock.now() - started), 0.1))
     results = [watch.result() for watch in watches]
     return _answer(results, bool(several))
+
+
+def _groups(waiting: list[Watch], at: float) -> Iterator[list[Watch]]:
+    """Whom to look at now, those together whom one call tells of: of one cluster, due, or soon where there is room."""
+    for cluster in dict.fromkeys(watch.cluster for watch in waiting):
+        near = [watch for watch in waiting if watch.cluster == cluster and watch.waited(at) >= SOON]
+        near.sort(key=lambda watch: watch.due)
+        for start in range(0, len(near), SERVICES_BATCH):
+            if near[start].due <= at:
+                yield near[start : start + SERVICES_BATCH]
+
+
+def _expect(reads: Reads, group: list[Watch]) -> None:
+    """Say what the next looks may read. What of it they need is theirs to say: a call for others is not made."""
+    if len(group) == 1:
+        group = []  # It asks for itself, and perhaps for another record than the likely one.
+    patient = all(watch.begun for watch in group)
+    reads.services.begin(((watch.cluster, watch.service) for watch in group), patient)
+    reads.records.begin((("", arn) for watch in group for arn in watch.observer.next_records()), patient)
+    tasks = ((watch.cluster, arn) for watch in group for arn in watch.observer.next_tasks(watch.target))
+    reads.tasks.begin(tasks, patient)
 
 
 def _limits(options: Mapping[str, Any]) -> Limits:
