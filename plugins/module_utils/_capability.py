@@ -65,7 +65,7 @@ class Capability:
         scrub = Scrubber([*self.secrets(options), *(options[name] for name in hidden)])
         try:
             _check_places(options, hidden)
-            with _Unexpected():
+            with Unexpected():
                 result = self.perform(scrub, options, check_mode, lambda line: say(scrub.text(line)))
         except KeyturnError as error:
             result = {"changed": False, **error.result, "msg": error.msg, "failed": True}
@@ -112,7 +112,7 @@ def _check_places(options: Mapping[str, Any], hidden: set[str]) -> None:
                 )
 
 
-class _Unexpected(AbstractContextManager[None]):
+class Unexpected(AbstractContextManager[None]):
     """Tells of an error that nobody foresaw by its kind and place. Its text, which may hold a value, is dropped.
 
     On ansible-core 2.19 and newer, ``no_log`` does not hide the text of an exception, nor that of its causes.

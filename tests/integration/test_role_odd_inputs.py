@@ -45,6 +45,12 @@ def assert_no_traceback(run: Run) -> None:
 ODD: dict[str, tuple[dict[str, Any], str]] = {
     "list-for-text": ({"rotate_cluster": ["c"]}, "rotate_cluster must be text"),
     "number-for-path": ({"rotate_record_path": 5}, "rotate_record_path must be text"),
+    "value-for-variable": ({"rotate_variable": NEW_VALUE}, "There is no new value"),
+    "number-for-variable": ({"rotate_variable": 5}, "rotate_variable must be text"),
+    "value-in-path": (
+        {"rotate_record_path": f"none/{NEW_VALUE}/record"},
+        "rotate_record_path: the folder of none/********/record does not exist",
+    ),
     "switch-for-value": ({"rotate_value": True}, "rotate_value must be text"),
     "mapping-for-value": ({"rotate_value": {"k": NEW_VALUE}}, "rotate_value must be text"),
     "text-for-paths": ({"rotate_dotenv_paths": "~/.env"}, "rotate_dotenv_paths must be a list"),

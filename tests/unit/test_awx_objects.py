@@ -16,11 +16,11 @@ from dateutil.rrule import rrulestr
 from dateutil.tz import gettz
 
 from ansible_collections.keyturn.ecs.plugins.module_utils import _aws
+from ansible_collections.keyturn.ecs.plugins.module_utils._role.problems import CHOICES
 from awx_objects import PROJECT, Json, objects, one, surveys
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = yaml.safe_load((ROOT / "roles/rotate/meta/argument_specs.yml").read_text())["argument_specs"]
-CHOICES = yaml.safe_load((ROOT / "roles" / "rotate" / "vars" / "main.yml").read_text())["_rotate_choices"]
 
 # What awx.awx and AWX itself bring along.
 BUILT_IN = {"credential_types": {"Amazon Web Services"}}
