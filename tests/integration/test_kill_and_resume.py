@@ -171,13 +171,12 @@ WORST = [("bastion", "RegisterTaskDefinition", 1, "after"), ("local", "UpdateSer
 CALLS = [
     ("DescribeServices", 1),
     ("DescribeTaskDefinition", 1),
-    ("DescribeTaskDefinition", 2),
     ("RegisterTaskDefinition", 1),
     ("DescribeServices", 2),
     ("UpdateService", 1),
     ("ListServiceDeployments", 1),
     ("DescribeServices", 3),
-    ("DescribeTaskDefinition", 3),
+    ("DescribeTaskDefinition", 2),
 ]
 ALL = [(connection, *call, when) for connection in ("local", "bastion") for call in CALLS for when in HANGS]
 # One is enough where both take the same way through Ansible's own code.
