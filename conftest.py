@@ -46,5 +46,13 @@ def collections_path() -> str:
     return collections_tree()
 
 
+@pytest.fixture(autouse=True)
+def _own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for its turn because another one exhausted the limits of the same made-up account."""
+    from ansible_collections.keyturn.ecs.plugins.module_utils import _aws, _pace
+
+    monkeypatch.setattr(_aws, "pace", _pace.Pace())
+
+
 def pytest_unconfigure() -> None:
     _TREE.cleanup()

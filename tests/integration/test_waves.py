@@ -167,7 +167,7 @@ def test_every_environment_ends_by_itself_and_the_last_one_tells_of_all(
     (tmp_path / "folder").mkdir()
     names = NAMES[:3]
     expected = {"alpha": "rotated", "bravo": "rolled back", "charlie": "rotated"}
-    for _ in range(ROUNDS):
+    for _unused in range(ROUNDS):
         (tmp_path / "record.jsonl").unlink(missing_ok=True)
         hosts = inventory(aws, names)
         hosts["environments"]["hosts"]["alpha"]["rotate_record_path"] = "record.jsonl"
