@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
+from ansible_collections.keyturn.ecs.plugins.module_utils._rollout import observe
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.judge import FINAL
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import wait
 from fakes.engine import Engine
@@ -442,6 +443,22 @@ def test_one_of_several_that_is_not_there_hides_no_other() -> None:
     assert "There is no service misnamed in cluster c" in result["msg"]
     assert "s: " not in result["msg"].replace("misnamed: ", "")
     assert result["results"][1]["elapsed"] > 30
+
+
+@pytest.mark.parametrize(("batch", "lists"), [(100, ["STOPPED"]), (2, ["STOPPED", "STOPPED"])])
+def test_old_tasks_that_all_drained_are_not_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch, batch: int, lists: list[str]
+) -> None:
+    """Only when a call could ask for every one of them: of others nothing is known."""
+    monkeypatch.setattr(observe, "TASKS_BATCH", batch)
+    ECS.begin(jitter=0)
+    ECS.environment(desired=3)
+    ECS.script("deferred_cleanup", linger=60)
+    assert waited(**deploy())["status"] == "completed"
+    listed = [json.loads(request.body) for name, request in zip(ECS.operations, ECS.sent, strict=True)
+              if name == "ListTasks"]  # fmt: skip
+    assert [body["desiredStatus"] for body in listed if body["desiredStatus"] != "RUNNING"] == lists
+    assert all(task["lastStatus"] == "STOPPED" for task in tasks("STOPPED"))
 
 
 SETTLED_CALLS = ["DescribeServices", "ListTasks", "DescribeTasks"]

@@ -191,7 +191,7 @@ def test_those_are_looked_at_together_that_are_due_or_soon_are() -> None:
     assert [[one.service for one in group] for group in _groups(waiting[:3], 10)] == [["over", "half"]]
 
 
-@pytest.mark.parametrize(("polls", "due"), [((0.0, 1.0), 3.5), ((0.0, 0.5), 2.25), ((0.0, 0.5, 1.0), 3.5)])
+@pytest.mark.parametrize(("polls", "due"), [((0.0, 2.5), 8.75), ((0.0, 1.25), 5.625), ((0.0, 1.25, 2.5), 8.75)])
 def test_a_look_before_its_time_does_not_put_the_next_one_off(polls: tuple[float, ...], due: float) -> None:
     """The pause grows with the time that nothing happened, however often somebody looked."""
     (entry,) = deploy(named(1))

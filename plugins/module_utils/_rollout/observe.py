@@ -75,6 +75,7 @@ class Observer:
         self._deployments: tuple[Deployment, ...] = ()
         self._moved_at = 0.0
         self._looked_at = 0.0
+        self._drained = False
         self._record: Record | None = None
         self._record_arn = ""
         self._record_read_at = 0.0
@@ -131,6 +132,7 @@ class Observer:
         long.
         While nothing is left but old tasks that drain, only these are looked at.
         """
+        self._drained = False
         if not full and self._last is not None and at - self._looked_at < DRAIN_SECONDS:
             draining = self._draining(self._last, target)
             if draining is not None:
@@ -163,7 +165,8 @@ class Observer:
         unsaid = (quiet and self._record is None) or failing != self._tasks_read_for
         fresh = full or (not counted if over else unsaid)
         if fresh:
-            self._tasks = self._ask("tasks", self._read_tasks, None)
+            # Old tasks were told to stop, all of them, and have stopped: there is no other to look for among these.
+            self._tasks = self._ask("tasks", lambda: self._read_tasks(stopping=not self._drained), None)
             self._tasks_read_for, self._tasks_read_at = failing, at
         return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record), fresh=fresh)
 
@@ -180,7 +183,7 @@ class Observer:
             return None
         if mine.updated_at is None or self._epoch() - mine.updated_at < SETTLED_SECONDS:
             return None
-        tasks = self._ask("tasks", self._read_running, None)
+        tasks = self._ask("tasks", lambda: self._read_tasks(stopping=False), None)
         if tasks is None or len(tasks) != mine.running:
             return None
         fine = all(
@@ -226,7 +229,10 @@ class Observer:
             return None
         now = self._ask("tasks", lambda: {task.id: task for task in self._told(arns)}, dict[str, Task]())
         left = tuple(now.get(task.id, task) for task in last.tasks or ())
-        return left if any(task.live for task in now.values()) else None
+        if any(task.live for task in now.values()):
+            return left
+        self._drained = len(now) == len(arns) < TASKS_BATCH  # of which a call could ask, all
+        return None
 
     def _only_draining(self, last: Snapshot, target: Target) -> list[str]:
         """ARNs of the old tasks, a call's worth, when nothing was left at the last look but old tasks that drain."""
@@ -363,23 +369,18 @@ class Observer:
 
     # The tasks
 
-    def _read_tasks(self) -> tuple[Task, ...]:
+    def _read_tasks(self, stopping: bool = True) -> tuple[Task, ...]:
+        """Tasks that shall run, and those that were told to stop."""
         on = service_in_words(self._cluster, self._service)
-        # A task that is told to stop in between stands in both lists.
         which = {"cluster": self._cluster, "serviceName": last_part(self._service)}
         running = list_tasks(self._aws, on, desiredStatus="RUNNING", **which)
-        arns = list(dict.fromkeys([*running, *list_tasks(self._aws, on, desiredStatus="STOPPED", **which)]))
+        told_to_stop = list_tasks(self._aws, on, desiredStatus="STOPPED", **which) if stopping else []
+        # A task that is told to stop in between stands in both lists.
+        arns = list(dict.fromkeys([*running, *told_to_stop]))
         tasks = tuple(Task.parse(task) for task in describe_tasks(self._aws, f"tasks of {on}", self._cluster, arns))
         known = {task.arn for task in tasks}
         missing = [arn for arn in running if arn not in known]
         return (*tasks, *(Task.parse({"taskArn": arn, "lastStatus": NOT_DESCRIBED}) for arn in missing))
-
-    def _read_running(self) -> tuple[Task, ...]:
-        on = service_in_words(self._cluster, self._service)
-        arns = list_tasks(
-            self._aws, on, cluster=self._cluster, serviceName=last_part(self._service), desiredStatus="RUNNING"
-        )
-        return tuple(Task.parse(task) for task in describe_tasks(self._aws, f"tasks of {on}", self._cluster, arns))
 
     def _told(self, arns: list[str]) -> tuple[Task, ...]:
         """Tasks of which others may have asked as well."""

@@ -25,6 +25,8 @@ from .together import Reads
 
 Progress = Callable[[str], None]
 
+# No task is up sooner than some seconds after the deployment began; near the end every second is one of delay.
+START_INTERVAL = 2.5
 FIRST_INTERVAL = 1.0
 GROWTH = 2.5
 # The part of a pause after which a rollout is looked at along with others of its cluster.
@@ -59,7 +61,7 @@ class Watch:
         self._say = say
         self._line = ""
         self._near: tuple[bool, ...] = ()
-        self._interval = FIRST_INTERVAL / GROWTH
+        self._interval = START_INTERVAL / GROWTH
         self._aws = aws
         self._history = History()
         self._wanted = (wanted.get("deployment_id") or "", wanted.get("task_definition") or "")
@@ -102,7 +104,8 @@ class Watch:
         else:
             self._tell(progress(self._seen, self.target), at)
         before, self._near = self._near, near_the_end(self._seen, self.target)
-        self._interval = FIRST_INTERVAL if self._near != before else self._interval * growth
+        nearer = self._near != before if before else any(self._near)
+        self._interval = FIRST_INTERVAL if nearer else self._interval * growth
         pause = min(self._interval, poll_interval) * clock.jitter()
         self._looked_at = at
         self.due = min(at + pause, next_by_time(at, self._seen, self._history, self.target, self._limits))
