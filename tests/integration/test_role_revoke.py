@@ -30,8 +30,8 @@ def provider() -> Iterator[Provider]:
         yield served
 
 
-def rotated(play: Play) -> None:
-    run = play(**NOTES)
+def rotated(play: Play, **given: Any) -> None:
+    run = play(**NOTES, **given)
     assert run.rc == 0, run.text
 
 
@@ -97,12 +97,12 @@ def test_a_key_that_is_still_used_is_kept(
     aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
 ) -> None:
     key = provider.add_key(value=OLD_VALUE)
-    rotated(play)
+    rotated(play, hosts=STAGING)
     key.last_used_at = 4_000_000_000
-    run = revoke(play, provider, rotate_old_key_id=key.id)
+    run = revoke(play, provider, hosts=STAGING, rotate_old_key_id=key.id)
     assert run.rc == 2
     assert "after the last rotation ended: something that is not in these environments holds it" in run.flat
-    early = revoke(play, provider, rotate_old_key_id=key.id, rotate_revoke_grace="")
+    early = revoke(play, provider, hosts=STAGING, rotate_old_key_id=key.id, rotate_revoke_grace="")
     assert early.rc == 2
     assert "rotate_revoke_grace is 3600 s: wait" in early.flat
     assert key.id in [one.id for one in provider.stored()]
@@ -160,9 +160,9 @@ def test_pinned_targets_are_moved_where_that_is_wanted(
 
 def test_an_override_is_not_moved(aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider) -> None:
     old = provider.add_key(value=OLD_VALUE).id
-    rotated(play)
+    rotated(play, hosts=STAGING)
     pin(aws, "nightly", "staging-api:1", overriding(OLD_VALUE, container="staging-api"))
-    run = revoke(play, provider, rotate_move_targets=True, rotate_move_settle=0)
+    run = revoke(play, provider, hosts=STAGING, rotate_move_targets=True, rotate_move_settle=0)
     assert run.rc == 2
     assert "staging: schedule default/nightly holds it: pinned to staging-api:1" in run.flat
     assert old in [key.id for key in provider.stored()]
@@ -173,9 +173,10 @@ def test_without_a_record(aws: Simulator, environments: dict[str, Any], play: Pl
     middle = "sk-proj-mid-CANARY3333333333333333"
     key = provider.add_key(value=middle, id="key_middle")
     for value, name in ((middle, "key_middle"), (NEW_VALUE, "key_new")):
-        run = play(value=value, rotate_key_id=name)
+        run = play(hosts=STAGING, value=value, rotate_key_id=name)
         assert run.rc == 0, run.text
     given = {
+        "hosts": STAGING,
         "rotate_record_path": "",
         "rotate_key_id": "",
         "rotate_old_fingerprint": fingerprint("OPENAI_API_KEY", middle),
@@ -216,31 +217,26 @@ def test_a_record_in_a_bucket_is_read_back(
 def test_without_an_admin_key_it_is_left_to_the_operator(
     aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
 ) -> None:
-    rotated(play)
-    run = play(playbook="keyturn.ecs.revoke", value=None, rotate_old_key_id="key_old", **NOTES)
+    rotated(play, hosts=STAGING)
+    run = play(hosts=STAGING, playbook="keyturn.ecs.revoke", value=None, rotate_old_key_id="key_old", **NOTES)
     assert run.rc == 0, run.text
     assert "revoke key_old by hand now" in run.flat
 
 
-@pytest.mark.parametrize(
-    ("extra", "complaint"),
-    [
-        ({"rotate_record_path": ""}, "is in the record, set rotate_record_path or rotate_old_fingerprint"),
-        ({"rotate_old_fingerprint": "sk-x"}, "rotate_old_fingerprint must be sha256: and twelve hex digits"),
-        ({}, "Which key is to be revoked is not known"),
-        ({"rotate_old_key_id": "key_new"}, "key_new is the key that the last rotation put in"),
-    ],
-)
+NOT_KNOWN: list[tuple[dict[str, Any], str]] = [
+    ({"rotate_record_path": ""}, "is in the record, set rotate_record_path or rotate_old_fingerprint"),
+    ({"rotate_old_fingerprint": "sk-x"}, "rotate_old_fingerprint must be sha256: and twelve hex digits"),
+    ({}, "Which key is to be revoked is not known"),
+    ({"rotate_old_key_id": "key_new"}, "key_new is the key that the last rotation put in"),
+]
+
+
 def test_what_is_not_known_is_named(
-    aws: Simulator,
-    environments: dict[str, Any],
-    play: Play,
-    provider: Provider,
-    extra: dict[str, Any],
-    complaint: str,
+    aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
 ) -> None:
-    rotated(play)
-    run = revoke(play, provider, **extra)
-    assert run.rc == 2
-    assert complaint in run.flat
-    assert not [call for call in provider.calls() if call.startswith("DELETE")]
+    rotated(play, hosts=STAGING)
+    for extra, complaint in NOT_KNOWN:
+        run = revoke(play, provider, hosts=STAGING, **extra)
+        assert run.rc == 2
+        assert complaint in run.flat
+        assert not [call for call in provider.calls() if call.startswith("DELETE")]
