@@ -27,24 +27,4 @@ options:
     description:
       - Id of the organization that requests are for, where the key belongs to several.
     type: str
-  timeout:
-    description:
-      - Seconds to wait for the connection, and for the answer.
-      - After a timeout a request that only reads is sent once more.
-    type: int
-    default: 30
-  validate_certs:
-    description:
-      - V(false) does not check certificates. Set O(ca_path) instead, if you can.
-    type: bool
-    default: true
-  ca_path:
-    description:
-      - File with the CA certificates in PEM to check the provider's, or your proxy's, certificate against.
-    type: path
-  use_proxy:
-    description:
-      - V(false) ignores the environment variables E(HTTP_PROXY), E(HTTPS_PROXY) and E(NO_PROXY).
-    type: bool
-    default: true
 """

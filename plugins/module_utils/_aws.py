@@ -25,7 +25,7 @@ from ansible.module_utils.common.parameters import env_fallback
 
 from ._errors import AccessDeniedError, AwsError, KeyturnError, NotSupportedError
 from ._pace import Pace
-from ._scrub import Scrubber
+from ._scrub import MIN_NEIGHBOUR, Scrubber
 
 try:
     import boto3
@@ -230,7 +230,8 @@ class Aws:
         self._options = {name: options.get(name) or None for name in CONNECTION_SPEC}
         self._options["validate_certs"] = options.get("validate_certs", True)
         self.scrub = scrub or Scrubber()
-        self.scrub.add(self._options["secret_key"], self._options["session_token"])
+        credentials = (self._options["secret_key"], self._options["session_token"])
+        self.scrub.add(*(one for one in credentials if one and len(one) >= MIN_NEIGHBOUR))
         self.calls: list[str] = []
         # Once this is true, what AWS refuses is not tried again for minutes.
         self.over: Callable[[], bool] = lambda: False

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from ._aws import CONNECTION_SPEC, Aws
 from ._errors import KeyturnError
-from ._scrub import CENSORED, Scrubber, secret_by_looks, strings
+from ._scrub import CENSORED, MIN_NEIGHBOUR, Scrubber, secret_by_looks, strings
 
 Say = Callable[[str], None]
 
@@ -59,10 +59,19 @@ class Capability:
         """What nobody may show of the options as they were given, beside those that the spec calls secret."""
         return secret_by_looks(given)
 
+    def no_secrets(self, options: Mapping[str, Any]) -> set[str]:
+        """What the spec calls secret and is none: credentials too short for AWS's, such as an emulator's ``test``.
+
+        Taken out of results, they would leave names that nobody knows, of ``test-cluster`` for example.
+        """
+        own = {options.get(name) for name, option in self.spec.items() if option.get("no_log")}
+        hidden = {name for name, option in self.connection.items() if option.get("no_log") and options.get(name)}
+        return {options[name] for name in hidden if len(options[name]) < MIN_NEIGHBOUR} - own
+
     def answer(self, options: Mapping[str, Any], *, check_mode: bool, diff: bool, say: Say = _silent) -> dict[str, Any]:
         """Run with validated options and return the result; a failure is a result with ``failed`` and ``msg``."""
         hidden = {name for name, option in self.argument_spec.items() if option.get("no_log") and options.get(name)}
-        scrub = Scrubber([*self.secrets(options), *(options[name] for name in hidden)])
+        scrub = Scrubber({*self.secrets(options), *(options[name] for name in hidden)} - self.no_secrets(options))
         try:
             _check_places(options, hidden)
             with Unexpected():

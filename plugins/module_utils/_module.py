@@ -24,6 +24,7 @@ class Module(AnsibleModule):
         spec: dict[str, Any] = {"argument_spec": capability.argument_spec, "supports_check_mode": True}
         AnsibleModule.__init__(self, **spec, **capability.rules)
         self._checked = True
+        self.no_log_values -= capability.no_secrets(self.params)
 
     def _load_params(self) -> None:
         AnsibleModule._load_params(self)

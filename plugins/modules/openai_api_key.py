@@ -47,6 +47,7 @@ options:
     type: str
 extends_documentation_fragment:
   - keyturn.ecs.openai
+  - keyturn.ecs.http
 attributes:
   check_mode:
     description: Looks for the key, and tells what would be made or revoked.

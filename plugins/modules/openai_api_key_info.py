@@ -29,6 +29,7 @@ options:
     type: str
 extends_documentation_fragment:
   - keyturn.ecs.openai
+  - keyturn.ecs.http
 attributes:
   check_mode:
     description: Reads only, so it does the same in check mode.

@@ -79,6 +79,7 @@ class DirectAction(ActionBase):
         validator = ArgumentSpecValidator(self.capability.argument_spec, **self.capability.rules)
         checked = validator.validate(self._task.args)
         secrets = checked._no_log_values | self.capability.secrets(self._task.args)
+        secrets -= self.capability.no_secrets(checked.validated_parameters)
         if checked.error_messages:
             return _censored({"failed": True, "msg": complaint(checked.errors[0], self._task.action)}, secrets)
         answer = self.capability.answer(

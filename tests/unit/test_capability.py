@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -46,6 +47,22 @@ def test_failures_are_scrubbed_with_all_that_became_known() -> None:
 def test_results_and_warnings_are_scrubbed() -> None:
     result = answered(lambda *_: {"warnings": [f"no {VALUE}"], "diff": {"after": f"+ {VALUE}"}}, value=VALUE)
     assert result == {"warnings": ["no ********"], "diff": {"after": "+ ********"}}
+
+
+def test_an_emulators_credentials_stay_in_names() -> None:
+    """`test` is what people give LocalStack and its like; results without it would name a cluster that there is not."""
+
+    @dataclasses.dataclass(frozen=True)
+    class WithCredentials(WithoutAws):
+        connection: ClassVar[Any] = {"secret_key": {"type": "str", "no_log": True}}
+
+    def answer(**given: str) -> dict[str, Any]:
+        capability = WithCredentials(spec=SPEC, run=lambda *_: {"cluster": "test-cluster", "warnings": ["the latest"]})
+        return capability.answer({**dict.fromkeys(SPEC), **given}, check_mode=False, diff=False)
+
+    assert answer(secret_key="test") == {"cluster": "test-cluster", "warnings": ["the latest"]}
+    assert answer(secret_key="test", value="test")["warnings"] == ["the la********"]
+    assert answer(secret_key="test-cluster")["cluster"] == "********"
 
 
 def test_progress_is_scrubbed() -> None:

@@ -10,6 +10,7 @@ import email.utils
 import ipaddress
 import json
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from email.message import Message
 from pathlib import Path
@@ -20,11 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
-from ansible_collections.keyturn.ecs.plugins.module_utils._openai import api as api_module
-from ansible_collections.keyturn.ecs.plugins.module_utils._openai.api import Api, Clock, OpenAiError, retry_after
+from ansible_collections.keyturn.ecs.plugins.module_utils._http.exchange import NoReply, Reply
+from ansible_collections.keyturn.ecs.plugins.module_utils._http.patience import Clock, retry_after
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.api import Api, OpenAiError
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.connection import Connection
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.keys import absent, list_keys, present
-from ansible_collections.keyturn.ecs.plugins.module_utils._openai.transport import NoReply, Reply, Transport
+from ansible_collections.keyturn.ecs.plugins.module_utils._openai.transport import Transport
 from ansible_collections.keyturn.ecs.plugins.module_utils._openai.verdict import check
 from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import CENSORED, Scrubber
 from openai import ADMIN_KEY, Provider
@@ -818,5 +820,5 @@ def test_certificates(certificate: Path) -> None:
 
 
 def test_time_is_the_only_default_that_waits() -> None:
-    assert Clock().sleep is api_module.time.sleep
+    assert Clock().sleep is time.sleep
     assert 0.5 <= Clock().jitter() <= 1.5

@@ -6,25 +6,18 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
-import random
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timezone
 from typing import Any
 
 from .._errors import KeyturnError
+from .._http.exchange import NoReply, Reply
+from .._http.patience import ATTEMPTS, Clock, pause
 from .._scrub import CENSORED, Scrubber
 from .connection import Connection
-from .transport import NoReply, Reply, Transport
-
-# How often a call is tried in all, by what went wrong. What is not here is not tried again.
-ATTEMPTS = {"rate_limited": 4, "server_error": 4, "no_connection": 3, "lost_answer": 3, "timeout": 2}
-# A server that asks for a longer pause than this (seconds) is not waited for.
-LONGEST_PAUSE = 60.0
+from .transport import Transport
 
 # A 429 that no waiting cures (https://platform.openai.com/docs/guides/error-codes).
 NO_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
@@ -69,15 +62,6 @@ class OpenAiError(KeyturnError):
         super().__init__(msg, cause=cause, **result)
         self.cause = cause
         self.outcome_unknown = outcome_unknown
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time, as it is passed in. ``jitter`` gives a factor from 0.5 to 1.5."""
-
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.5)
 
 
 @dataclass(frozen=True)
@@ -148,7 +132,7 @@ class Api:
             outcome = self._send(method, path, key=key, **content)
             cause, unknown = _cause(outcome), _may_be_done(outcome)
             again = attempt < ATTEMPTS.get(cause, 1) and not (once and unknown)
-            if again and self._pause(attempt, outcome):
+            if again and pause(attempt, outcome, self._clock):
                 perhaps_done = perhaps_done or unknown
             elif isinstance(outcome, NoReply) or cause in _MESSAGES:
                 raise self._error(cause, outcome, attempt, unknown or perhaps_done)
@@ -170,16 +154,6 @@ class Api:
             return self._transport.send(method, path, **content)
         except NoReply as failure:
             return failure
-
-    def _pause(self, attempt: int, outcome: Reply | NoReply) -> bool:
-        """Wait before the next attempt, as long as the server asks; False when it asks for too long."""
-        header = outcome.headers.get("Retry-After") if isinstance(outcome, Reply) else None
-        asked = retry_after(header, self._clock.now())
-        seconds = asked if asked is not None else min(8.0, 0.5 * 2**attempt) * self._clock.jitter()
-        if seconds > LONGEST_PAUSE:
-            return False
-        self._clock.sleep(seconds)
-        return True
 
     def _answer(self, reply: Reply, attempts: int, perhaps_done: bool) -> Answer:
         data = _json(reply.body)
@@ -253,20 +227,6 @@ _REFUSALS = {
     429: ("rate_limited", "{where} limits the rate of admin_key's calls ({named}{tried}). Run again in a minute."),
 }
 _OTHER_REFUSAL = ("refused", "{where} refuses the request ({named}).")
-
-
-def retry_after(header: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, in either of its forms (RFC 9110, 10.2.3); None without one."""
-    if not header:
-        return None
-    if re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", header):
-        return float(header)
-    try:
-        date = email.utils.parsedate_to_datetime(header)
-        date = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
-        return max(0.0, date.timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _json(body: bytes) -> Any:

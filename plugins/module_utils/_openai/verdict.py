@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .._http.connection import check_secret
 from .api import NO_QUOTA, Answer, Api, OpenAiError
-from .connection import check_secret
 from .schema import Member
 
 _UNKNOWN = "Whether the key is accepted is not known."
