@@ -12,7 +12,7 @@ EXTRA   = $(if $(ARGS),-- $(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test unit integration sanity lint house-rules types awx ansible-lint changelog format bench docs nox clean
+.PHONY: help demo test unit integration sanity lint house-rules types awx ansible-lint changelog format bench docs nox release-check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ docs: .venv/.installed-docs ## The documentation site, in build/docs
 
 nox: .venv/.installed-nox ## nox's sessions, each in an environment of its own
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(VENV) -m nox --reuse-existing-virtualenvs $(ARGS)
+
+release-check: .venv/.installed-test ## Build the collection, and look at it as Galaxy and a user will
+	@$(VENV) tools/release_check.py
 
 clean: ## Remove .venv and everything that was built
 	rm -rf .venv .nox .ansible build .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* \

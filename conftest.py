@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -52,6 +54,26 @@ def _own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     from ansible_collections.keyturn.ecs.plugins.module_utils import _aws, _pace
 
     monkeypatch.setattr(_aws, "pace", _pace.Pace())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _results_are_as_documented() -> Iterator[None]:
+    """Every result that a test gets from a module's function is what the module's RETURN says."""
+    import documented
+    from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
+
+    real = Capability.answer
+
+    def answer(capability: Capability, options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        result = real(capability, options, **more)
+        if module := documented.module_of(capability):
+            wrong = list(documented.disagreements(result, documented.returns(module)))
+            assert wrong == [], f"{module}'s result is not as its RETURN says"
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Capability, "answer", answer)
+        yield
 
 
 def pytest_unconfigure() -> None:

@@ -129,7 +129,9 @@ def sanity() -> Commands:
 
 
 def ansible_lint() -> Commands:
-    return [(PYTHON, "-m", "ansiblelint", "--offline", "--profile", "production")]
+    command = (PYTHON, "-m", "ansiblelint", "--offline", "--profile", "production")
+    examples = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "examples").rglob("*.yml"))
+    return [command, (*command, *examples)]
 
 
 @dataclasses.dataclass(frozen=True)

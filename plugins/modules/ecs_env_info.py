@@ -176,7 +176,7 @@ variables:
           modified.
       type: str
     age_days:
-      description: Days since then.
+      description: Days since then; null where that is not known.
       type: float
     task_definition:
       description: ARN of the revision.

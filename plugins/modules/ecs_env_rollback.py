@@ -165,7 +165,7 @@ fingerprint:
   type: str
   sample: sha256:0a1b2c3d4e5f
 previous_fingerprint:
-  description: Fingerprint of the value that tasks got before the rollback.
+  description: Fingerprint of the value that tasks got before the rollback; null where they got none.
   returned: once everything was read
   type: str
   sample: sha256:3f9d1a0b7c22

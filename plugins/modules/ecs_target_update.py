@@ -83,7 +83,7 @@ targets:
       description: C(BUS/RULE) or C(GROUP/SCHEDULE).
       type: str
     arn:
-      description: ARN of the rule or schedule, where O(targets) has it.
+      description: ARN of the rule or schedule, where O(targets) has it; else null.
       type: str
     group:
       description: Event bus of the rule, group of the schedule.
@@ -95,7 +95,7 @@ targets:
       description: What it named before; null where it is not there any more.
       type: str
     task_definition:
-      description: What it names now, or in check mode would name.
+      description: What it names now, or in check mode would name; null where it is not there any more.
       type: str
     changed:
       description: Whether it was moved, or in check mode would be.
