@@ -7,13 +7,14 @@ Each function returns complaints, one sentence each; none where all is well.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import functools
 import io
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ansible.cli.doc import DocCLI
 from ansible.cli.galaxy import GalaxyCLI
 from ansible.cli.inventory import InventoryCLI
 from ansible.cli.playbook import PlaybookCLI
+from ansible.config.manager import ConfigManager
 from ansible.parsing.splitter import parse_kv
 
 from .blocks import ROOT, Block, Command, loaded
@@ -39,13 +41,14 @@ Json = dict[str, Any]
 # Commands
 
 
-def command(given: Command, files: Iterable[str]) -> list[str]:
-    """Of every command of the line; `files` are those that the page lets its reader write."""
+def command(given: Command, files: Mapping[str, str]) -> list[str]:
+    """Of every command of the line; `files` are those that the page lets its reader write, path to text."""
     try:
         words = shlex.split(given.text, comments=True)
     except ValueError as error:
         return [f"{given.text}: {error}"]
-    known = _with_folders([*files, *(file.name for file in (ROOT / given.source).parent.glob("*.yml"))])
+    beside = {file.name: file.read_text() for file in (ROOT / given.source).parent.glob("*.yml")}
+    known = {**beside, **files, **{str(folder): "" for file in files for folder in Path(file).parents}}
     return [f"{given.source}: `{given.text}`: {one}" for part in _parts(words) for one in _simple(part, known)]
 
 
@@ -64,11 +67,7 @@ def _parts(words: Sequence[str]) -> Iterator[list[str]]:
             part = []
 
 
-def _with_folders(files: Iterable[str]) -> set[str]:
-    return {str(path) for file in files for path in (Path(file), *Path(file).parents)}
-
-
-def _simple(words: Sequence[str], files: set[str]) -> list[str]:
+def _simple(words: Sequence[str], files: Mapping[str, str]) -> list[str]:
     program, arguments = words[0].rpartition("/")[2], words[1:]
     if program in CLIS:
         options, complaint = parsed(program, arguments)
@@ -94,7 +93,7 @@ def parsed(program: str, arguments: Sequence[str]) -> tuple[Any, str]:
         return None, told.getvalue().strip().splitlines()[-1]
 
 
-def _of_ansible(program: str, options: Any, files: set[str]) -> list[str]:
+def _of_ansible(program: str, options: Any, files: Mapping[str, str]) -> list[str]:
     found = [
         f"there is no inventory {name}"
         for name in getattr(options, "inventory", None) or ()
@@ -102,11 +101,12 @@ def _of_ansible(program: str, options: Any, files: set[str]) -> list[str]:
     ]
     if program == "ansible-playbook":
         found += [complaint for name in options.args for complaint in _playbook(name, files)]
-        found += _extra_variables(options.extra_vars or (), options.args)
+        texts = [files.get(name) or _text(name) for name in options.args]
+        found += _extra_variables(options.extra_vars or (), texts)
     return found
 
 
-def _playbook(name: str, files: set[str]) -> list[str]:
+def _playbook(name: str, files: Mapping[str, str]) -> list[str]:
     if name.startswith("keyturn.ecs."):
         there = (ROOT / "playbooks" / f"{name.rpartition('.')[2]}.yml").is_file()
     else:
@@ -119,9 +119,13 @@ def _example(name: str) -> Path | None:
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
+def _text(name: str) -> str:
+    file = _example(name)
+    return file.read_text() if file else ""
+
+
 def _extra_variables(given: Sequence[str], playbooks: Sequence[str]) -> list[str]:
-    """Names that neither the role nor the playbook has, and what Ansible would cut off at a blank."""
-    texts = [file.read_text() for file in map(_example, playbooks) if file]
+    """Names that neither the role nor a playbook (its text) has, and what Ansible would cut off at a blank."""
     found = []
     for one in given:
         if one.startswith("@"):
@@ -130,7 +134,7 @@ def _extra_variables(given: Sequence[str], playbooks: Sequence[str]) -> list[str
         if "_raw_params" in variables:
             found.append(f"{one} ends at its first blank")
         for name in set(variables) - {"_raw_params"} - role_variables():
-            if not any(re.search(rf"\b{name}\b", text) for text in texts):
+            if not any(re.search(rf"\b{name}\b", text) for text in playbooks):
                 found.append(f"nothing knows the variable {name}")
     return found
 
@@ -211,7 +215,7 @@ def _plays(data: Any) -> list[str]:
         for role in play.get("roles", ()):
             found += [] if role in ("keyturn.ecs.rotate", {"role": "keyturn.ecs.rotate"}) else [f"there is no {role}"]
         if "ansible.builtin.import_playbook" in play:
-            found += _playbook(play["ansible.builtin.import_playbook"], set())
+            found += _playbook(play["ansible.builtin.import_playbook"], {})
             found += _variables(play.get("vars", {}))
     return found
 
@@ -275,6 +279,16 @@ def text_block(block: Block) -> list[str]:
     texts = [source.read_text() for source in sources]
     printed = any(all(f'"{name}"' in text or f"'{name}'" in text for name in columns) for text in texts)
     return [] if heads and printed else [f"{block.name} is no table that a run prints"]
+
+
+def ini_block(block: Block) -> list[str]:
+    """A configuration of Ansible's: sections and settings that it has."""
+    parser = configparser.ConfigParser()
+    parser.read_string(block.text)
+    definitions = ConfigManager().get_configuration_definitions().values()
+    known = {(entry["section"], entry["key"]) for one in definitions for entry in one.get("ini", ())}
+    given = [(section, name) for section in parser.sections() for name in parser[section]]
+    return [f"{block.name}: Ansible has no setting {name} in [{section}]" for section, name in given if (section, name) not in known]
 
 
 def json_block(block: Block) -> list[str]:

@@ -31,6 +31,7 @@ NOT_EXECUTED = (
     (r"make (?!aws)", "CI runs these targets, or takes them apart into what the tests run"),
     (r"(HYPOTHESIS_PROFILE|KEYTURN_DOCS)=", "a search takes as long as one lets it"),
     (r"\S*python tools/leak_matrix.py", "minutes; `tests/integration/test_leaks.py` runs its cases"),
+    (r"ansible-galaxy collection build --output-path examples/", "`test_execution_environment.py` runs it"),
     (r"ansible-builder build", "needs a container engine; `test_execution_environment.py` runs `create`"),
     (r"ansible-playbook (awx|aap)\.yml", "needs a controller; `make awx` holds it against awx.awx's argument specs"),
     (r"cd (configure|examples/execution-environment|keyturn)", "only for a command that is not run"),
@@ -80,6 +81,7 @@ def plain(line: str) -> str:
     line = re.sub(r"\b\d{4}-\d\d-\d\d(T[\d:]+Z)?\b", "DATE", line)
     line = re.sub(r"(\[[\w-]+\]) .*tasks on revision.*", r"\1 PROGRESS", line)
     line = re.sub(r"\bkey_\d+\b", "KEY_ID", line)
+    line = re.sub(r"\b\d+(\.\d+)? (s|of its seconds)\b", r"N \2", line)
     line = re.sub(r"\b(\d/\d) +\d+\b", r"\1 SECONDS", line)
     return re.sub(r"\s+", " ", line).strip()
 
@@ -97,6 +99,7 @@ class Reader:
         self.folder = checkout
         self._state = home / ".state"
         self._aws: subprocess.Popen[str] | None = None
+        self._said = ""
         scripts = sysconfig.get_path("scripts")
         kept = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
         self._environment = {
@@ -109,17 +112,20 @@ class Reader:
         }
         self._state.write_text("")
 
-    def start_aws(self) -> None:
-        """What ``make aws`` does."""
+    def aws(self) -> str:
+        """What ``make aws`` does, in a terminal of its own; what it says."""
+        if self._aws is not None:
+            return self._said
         command = [sys.executable, "tests/demo/aws.py", f"--speed={SPEED}"]
         self._aws = subprocess.Popen(
             command, cwd=self.checkout, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
         assert self._aws.stdout is not None
         for line in self._aws.stdout:
+            self._said += line
             if line.startswith("Ctrl-C"):
-                return
-        raise AssertionError("make aws did not start")
+                return self._said
+        raise AssertionError(f"make aws did not start: {self._said}")
 
     def __enter__(self) -> Reader:
         return self
@@ -133,9 +139,8 @@ class Reader:
 
     def run(self, command: blocks.Command) -> Ran:
         """In a shell that goes on where the last one ended: same folder, same variables."""
-        if command.text == "make aws":
-            self.start_aws()
-            return Ran(command, 0, "\n".join(command.output))
+        if re.match(r"make aws\b", command.text):
+            return Ran(command, 0, self.aws())
         typed = self._typed(command.text)
         script = f". {self._state}\n{command.text}\ncode=$?\nexport -p > {self._state}\npwd > {self._state}.cwd\nexit $code"
         done = subprocess.run(
@@ -210,7 +215,7 @@ def beginner(home: Path, checkout: Path) -> Iterator[Reader]:
 def user(home: Path, checkout: Path, collections: str) -> Iterator[Reader]:
     """Who has done the first rotation's preparations: the collection, the embedded AWS, a folder with the inventory."""
     with Reader(home, checkout, collections) as reader:
-        reader.start_aws()
+        reader.aws()
         reader.run(blocks.Command("", "set -a; . build/aws.env; set +a; mkdir -p ~/rotation; cd ~/rotation"))
         first = blocks.ROOT / "docs/docsite/rst/first_rotation.rst"
         for step in itertools.takewhile(lambda step: OWN_ACCOUNT not in step.text, steps(first)):

@@ -42,9 +42,10 @@ def of(language: str) -> list[blocks.Block]:
     return [block for block in PAGES if block.language == language]
 
 
-def files(source: str) -> set[str]:
+def files(source: str) -> dict[str, str]:
     """What a reader of a page has written: by that page, and by the first rotation, where how-to pages begin."""
-    return {block.path for block in PAGES if block.path and block.source in (source, FIRST.relative_to(blocks.ROOT).as_posix())}
+    sources = (FIRST.relative_to(blocks.ROOT).as_posix(), source)
+    return {block.path: block.text for block in PAGES if block.path and block.source in sources}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,8 @@ def test_yaml_is_of_a_known_kind_and_names_what_there_is() -> None:
     assert_none(line for block in [*of("yaml"), *blocks.examples()] for line in checks.yaml_block(block))
 
 
-def test_json_and_tables() -> None:
+def test_json_ini_and_tables() -> None:
+    assert_none(line for block in of("ini") for line in checks.ini_block(block))
     assert_none(line for block in of("json") for line in checks.json_block(block))
     assert_none(line for block in of("text") for line in checks.text_block(block))
 
