@@ -12,13 +12,16 @@ EXTRA   = $(if $(ARGS),-- $(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test unit integration sanity lint house-rules types awx ansible-lint changelog format bench docs nox release-check clean
+.PHONY: help demo aws test unit integration sanity lint house-rules types awx ansible-lint changelog format bench docs nox release-check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.installed-demo ## Rotate a key in three environments on an embedded AWS
 	@$(VENV) tests/demo/run.py $(ARGS)
+
+aws: .venv/.installed-aws ## The embedded AWS alone, with three environments to try things on
+	@$(VENV) tests/demo/aws.py $(ARGS)
 
 test: .venv/.installed-test ## Everything that CI runs
 	@$(STAGES) all
@@ -68,4 +71,4 @@ clean: ## Remove .venv and everything that was built
 	@$(PIP) -r requirements/$*.txt
 	@touch $@
 
-.venv/.installed-test .venv/.installed-docs: requirements/demo.txt
+.venv/.installed-aws .venv/.installed-test .venv/.installed-docs: requirements/demo.txt

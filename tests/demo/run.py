@@ -29,54 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from simulator import DEFAULT_ACCOUNT, Simulator
+from environments import ENVIRONMENTS, create
+from simulator import Simulator
 
 SPEED = 15.0  # seconds of the embedded AWS to one of ours: a rollout of a minute and a half takes six
-EU_ACCOUNT = "210987654321"
-# environment: project, Region, account, tasks. As examples/inventory/environments.yml has it.
-ENVIRONMENTS = {
-    "staging": ("elevareai-staging", "us-east-1", DEFAULT_ACCOUNT, 1),
-    "production": ("elevareai", "us-east-1", DEFAULT_ACCOUNT, 2),
-    "eu-production": ("elevareai", "eu-central-1", EU_ACCOUNT, 2),
-}
-BREAKER = {"enable": True, "rollback": True}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def task_definition(project: str, region: str, key: str, password: str) -> dict[str, Any]:
-    """The one container of the guide that this collection replaces."""
-    environment = {
-        "DB_HOST": f"{project}.cluster.{region}.rds.amazonaws.com",
-        "DB_PORT": "5432",
-        "DB_NAME": "elevareai",
-        "DB_USER": "elevareai_admin",
-        "DB_PASSWORD": password,
-        "COGNITO_REGION": region,
-        "OPENAI_API_KEY": key,
-        "ENVIRONMENT": "production",
-        "LOG_LEVEL": "INFO",
-    }
-    return {
-        "name": f"{project}-api",
-        "essential": True,
-        "portMappings": [{"containerPort": 8000, "protocol": "tcp"}],
-        "environment": [{"name": name, "value": value} for name, value in environment.items()],
-        "logConfiguration": {
-            "logDriver": "awslogs",
-            "options": {
-                "awslogs-group": f"/ecs/{project}-api",
-                "awslogs-region": region,
-                "awslogs-stream-prefix": "ecs",
-            },
-        },
-        "healthCheck": {
-            "command": ["CMD-SHELL", "curl -f http://localhost:8000/health || exit 1"],
-            "interval": 30,
-            "timeout": 5,
-            "retries": 3,
-            "startPeriod": 60,
-        },
-    }
 
 
 def isolated(home: Path, **more: str) -> dict[str, str]:
@@ -187,14 +144,6 @@ def complaints(first: str, second: str, values: Mapping[str, str]) -> list[str]:
     return found + [f"{name} was shown" for name, value in values.items() if value in first + second]
 
 
-def grant(aws: Simulator) -> None:
-    """The role that the inventory names in the other account, which may do everything there."""
-    iam = aws.client("iam", account=EU_ACCOUNT)
-    iam.create_role(RoleName="keyturn-rotate", AssumeRolePolicyDocument="{}")
-    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam.put_role_policy(RoleName="keyturn-rotate", PolicyName="all", PolicyDocument=json.dumps(allowed))
-
-
 def demo(home: Path) -> list[str]:
     """Everything, in `home`; returns what did not come out as it shall."""
     install(home)
@@ -202,15 +151,7 @@ def demo(home: Path) -> list[str]:
     password = secrets.token_hex(12)
     with Simulator.start(speed=SPEED) as aws:
         print(f"\nThe embedded AWS listens on {aws.url}; {SPEED:g} of its seconds are one of yours.")
-        for project, region, account, tasks in ENVIRONMENTS.values():
-            aws.create_environment(
-                cluster=f"{project}-cluster", service=f"{project}-api", desired=tasks, region=region, account=account,
-                containers=[task_definition(project, region, old, password)],
-                service_options={"deploymentConfiguration": {"deploymentCircuitBreaker": BREAKER}},
-            )  # fmt: skip
-            place = {"region": region, "account": account}
-            aws.log(f"{project}-cluster", f"{project}-api", "Application startup complete.", **place)
-        grant(aws)
+        create(aws, old, password)
         first = rotate(aws, home, new, "first.json")
         before = calls(aws)
         print("\nThe same again: nothing is left to do.", flush=True)

@@ -1,0 +1,142 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every block of the documentation parses and names only what there is; pages are walked through as a reader would.
+
+By default the first rotation is walked, the rest with ``KEYTURN_DOCS=all``. ``-s`` prints the counts.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+
+from collection_tree import copied
+from documentation import blocks, checks, walk
+
+PAGES = blocks.pages()
+FIRST = blocks.ROOT / "docs/docsite/rst/first_rotation.rst"
+# Those that begin where the first rotation ends.
+WALKED = [page for page in blocks.PAGES if page != FIRST and any(walk.steps(page))]
+ALL = os.environ.get("KEYTURN_DOCS") == "all"
+
+
+def assert_none(complaints: Iterable[str]) -> None:
+    """What is wrong is told line by line, and whole."""
+    told = list(complaints)
+    if told:
+        pytest.fail("\n".join(told), pytrace=False)
+
+
+def of(language: str) -> list[blocks.Block]:
+    return [block for block in PAGES if block.language == language]
+
+
+def files(source: str) -> dict[str, str]:
+    """What a reader of a page has written: by that page, and by the first rotation, where how-to pages begin."""
+    sources = (FIRST.relative_to(blocks.ROOT).as_posix(), source)
+    return {block.path: block.text for block in PAGES if block.path and block.source in sources}
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Iterator[Path]:
+    with copied() as place:
+        yield place
+
+
+# Parsed
+
+
+def test_every_block_is_of_a_language_that_is_handled() -> None:
+    handled = {"console", "yaml", "json", "ini", "text"}
+    assert_none(f"{block.name}: {block.language!r}" for block in PAGES if block.language not in handled)
+    assert len(PAGES) > 30  # the extractor finds what there is
+
+
+def test_commands_parse_and_name_what_there_is() -> None:
+    given = [command for block in of("console") for command in blocks.commands(block)] + blocks.in_comments()
+    assert_none(line for command in given for line in checks.command(command, files(command.source)))
+
+
+def test_yaml_is_of_a_known_kind_and_names_what_there_is() -> None:
+    assert_none(line for block in [*of("yaml"), *blocks.examples()] for line in checks.yaml_block(block))
+
+
+def test_json_ini_and_tables() -> None:
+    assert_none(line for block in of("ini") for line in checks.ini_block(block))
+    assert_none(line for block in of("json") for line in checks.json_block(block))
+    assert_none(line for block in of("text") for line in checks.text_block(block))
+
+
+def test_playbooks_pass_the_syntax_check(tmp_path: Path, collections_path: str) -> None:
+    """All at once; tasks in a play of their own."""
+    names = []
+    for number, block in enumerate([*of("yaml"), *blocks.examples()]):
+        kind, data = checks.kind(block), blocks.loaded(block)
+        if kind in ("playbook", "tasks"):
+            names.append(f"{number}.yml")
+            plays = data if kind == "playbook" else [{"hosts": "localhost", "tasks": data}]
+            (tmp_path / names[-1]).write_text(yaml.safe_dump(plays))
+    command = [sys.executable, f"{sysconfig.get_path('scripts')}/ansible-playbook", "--syntax-check", *names]
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": collections_path, "ANSIBLE_HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("playbook: ") == len(names) > 10
+
+
+def test_inventories_are_read_as_they_are_meant(tmp_path: Path) -> None:
+    for block in of("yaml"):
+        if checks.kind(block) == "inventory":
+            file = tmp_path / "environments.yml"
+            file.write_text(block.text)
+            found = InventoryManager(DataLoader(), [str(file)])
+            assert found.get_hosts("environments"), block.name
+
+
+# Walked
+
+
+def walked(page: Path, reader: walk.Reader) -> Counter[str]:
+    """Go through a page; what was done, counted. Fails where the page promises what is not so."""
+    done: Counter[str] = Counter()
+    for one in walk.walk(page, reader):
+        if isinstance(one, walk.Ran):
+            assert_none(one.complaints())
+            done["executed"] += 1
+        else:
+            done[one[1]] += 1
+    return done
+
+
+@pytest.mark.parametrize("page", [FIRST, *(WALKED if ALL else ())], ids=lambda page: page.stem)
+def test_page(page: Path, tmp_path: Path, checkout: Path, collections_path: str) -> None:
+    """The first rotation begins with nothing but the checkout and installs what it builds; the others begin after it."""
+    start = walk.beginner(tmp_path, checkout) if page == FIRST else walk.user(tmp_path, checkout, collections_path)
+    with start as reader:
+        done = walked(page, reader)
+    print(f"{page.name}: {dict(done)}")
+    installed = (tmp_path / ".ansible/collections/ansible_collections/keyturn/ecs/MANIFEST.json").exists()
+    assert installed is (page == FIRST)
+
+
+def test_counts() -> None:
+    """What stands under "documentation" in a report."""
+    kinds: Counter[Any] = Counter(
+        f"yaml, {checks.kind(block)}" if block.language == "yaml" else block.language for block in PAGES + blocks.examples()
+    )
+    commands = [command for block in of("console") for command in blocks.commands(block)] + blocks.in_comments()
+    reasons = Counter(walk.reason(command) or "executed" for command in commands)
+    for name, number in [*sorted(kinds.items()), *reasons.most_common()]:
+        print(f"{number:5} {name}")
+    unused = [pattern for pattern, why in walk.NOT_EXECUTED if not reasons[why]]
+    assert unused == []
