@@ -48,7 +48,7 @@ def command(given: Command, files: Mapping[str, str]) -> list[str]:
     except ValueError as error:
         return [f"{given.text}: {error}"]
     beside = {file.name: file.read_text() for file in (ROOT / given.source).parent.glob("*.yml")}
-    known = {**beside, **files, **{str(folder): "" for file in files for folder in Path(file).parents}}
+    known = {**files, **beside, **{str(folder): "" for file in files for folder in Path(file).parents}}
     return [f"{given.source}: `{given.text}`: {one}" for part in _parts(words) for one in _simple(part, known)]
 
 

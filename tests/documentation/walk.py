@@ -67,7 +67,7 @@ def _missing(shown: Sequence[str], text: str) -> str | None:
         if wanted in ("", "...", before):  # of several lines of progress one is enough: a quick rollout tells no more
             continue
         before = wanted
-        parts = [re.escape(part) for part in wanted.split("...")]
+        parts = [re.escape(part.strip()) for part in wanted.split("...")]
         pattern = re.compile(".*".join(parts))
         if not any(pattern.search(one) for one in printed):
             return line
