@@ -242,8 +242,8 @@ class Aws:
         self.region: str = self._options["region"] or self._default_region or ""
         if not self.region:
             raise KeyturnError(
-                "No AWS Region is known: set the region option (of role rotate: rotate_region), AWS_REGION, or a Region in the"
-                " profile's configuration."
+                "No AWS Region is known: set the region option (of role rotate: rotate_region), AWS_REGION, or a Region"
+                " in the profile's configuration."
             )
         if self._options["assume_role_arn"]:
             self._assume_role()

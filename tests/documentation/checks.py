@@ -133,9 +133,12 @@ def _extra_variables(given: Sequence[str], playbooks: Sequence[str]) -> list[str
         variables = json.loads(one) if one.startswith("{") else parse_kv(one)
         if "_raw_params" in variables:
             found.append(f"{one} ends at its first blank")
-        for name in set(variables) - {"_raw_params"} - role_variables():
-            if not any(re.search(rf"\b{name}\b", text) for text in playbooks):
-                found.append(f"nothing knows the variable {name}")
+        unknown = (name for name in variables if name not in role_variables() | {"_raw_params"})
+        found += [
+            f"nothing knows the variable {name}"
+            for name in unknown
+            if not any(re.search(rf"\b{name}\b", text) for text in playbooks)
+        ]
     return found
 
 
@@ -185,7 +188,9 @@ def _tasks(data: Any) -> list[str]:
 
 def _module(name: str, options: Json) -> list[str]:
     documented = _documented("modules", name)
-    unknown = set(options) - set(documented) - {alias for one in documented.values() for alias in one.get("aliases", ())}
+    unknown = (
+        set(options) - set(documented) - {alias for one in documented.values() for alias in one.get("aliases", ())}
+    )
     missing = {option for option, one in documented.items() if one.get("required")} - set(options)
     return [f"{name} has no option {option}" for option in sorted(unknown)] + [
         f"{name} needs the option {option}" for option in sorted(missing)
@@ -194,13 +199,11 @@ def _module(name: str, options: Json) -> list[str]:
 
 @functools.cache
 def _documented(folder: str, name: str) -> Json:
-    """Option to its documentation, that of the fragments included; Ansible complains about a plugin that is not there."""
-    from ansible.parsing.dataloader import DataLoader
+    """Option to its documentation, that of the fragments included; OSError for a plugin that is not there."""
     from ansible.plugins.loader import fragment_loader
     from ansible.utils.plugin_docs import get_docstring
 
     file = ROOT / "plugins" / folder / f"{name.rpartition('.')[2]}.py"
-    DataLoader()
     documentation = get_docstring(str(file), fragment_loader, collection_name="keyturn.ecs")[0]
     options: Json = documentation["options"]
     return options
@@ -235,7 +238,11 @@ def _inventory(data: Json) -> list[str]:
 
 
 def _dynamic(data: Json) -> list[str]:
-    return [f"the inventory plugin has no option {name}" for name in data if name not in _documented("inventory", "services")]
+    return [
+        f"the inventory plugin has no option {name}"
+        for name in data
+        if name not in _documented("inventory", "services")
+    ]
 
 
 def _artifact(data: Json) -> list[str]:
@@ -288,7 +295,11 @@ def ini_block(block: Block) -> list[str]:
     definitions = ConfigManager().get_configuration_definitions().values()
     known = {(entry["section"], entry["key"]) for one in definitions for entry in one.get("ini", ())}
     given = [(section, name) for section in parser.sections() for name in parser[section]]
-    return [f"{block.name}: Ansible has no setting {name} in [{section}]" for section, name in given if (section, name) not in known]
+    return [
+        f"{block.name}: Ansible has no setting {name} in [{section}]"
+        for section, name in given
+        if (section, name) not in known
+    ]
 
 
 def json_block(block: Block) -> list[str]:

@@ -1,6 +1,6 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A page as its reader goes through it: files are written, commands run, in order, on the embedded AWS of ``make aws``."""
+"""A page as its reader goes through it: files are written, commands run, in order, on what ``make aws`` starts."""
 
 from __future__ import annotations
 
@@ -118,7 +118,12 @@ class Reader:
             return self._said
         command = [sys.executable, "tests/demo/aws.py", f"--speed={SPEED}"]
         self._aws = subprocess.Popen(
-            command, cwd=self.checkout, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=self.checkout,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._aws.stdout is not None
         for line in self._aws.stdout:
@@ -142,7 +147,9 @@ class Reader:
         if re.match(r"make aws\b", command.text):
             return Ran(command, 0, self.aws())
         typed = self._typed(command.text)
-        script = f". {self._state}\n{command.text}\ncode=$?\nexport -p > {self._state}\npwd > {self._state}.cwd\nexit $code"
+        script = (
+            f". {self._state}\n{command.text}\ncode=$?\nexport -p > {self._state}\npwd > {self._state}.cwd\nexit $code"
+        )
         done = subprocess.run(
             ["bash", "-c", script], cwd=self.folder, env=self._environment, input=typed,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=180, check=False,
