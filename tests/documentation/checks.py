@@ -279,13 +279,44 @@ KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], list[str]]]] = {
 
 
 def text_block(block: Block) -> list[str]:
-    """A table that a run prints: its head is one that is printed somewhere."""
+    """A table that a run prints, or messages: their words stand in the sources, one behind the other."""
     heads = [line for line in block.text.splitlines() if line.startswith("environment ")]
-    columns = {name for head in heads for name in re.split(r"  +", head)}
-    sources = (ROOT / "tests/demo/run.py", ROOT / "roles/rotate/templates/table.txt.j2")
-    texts = [source.read_text() for source in sources]
-    printed = any(all(f'"{name}"' in text or f"'{name}'" in text for name in columns) for text in texts)
-    return [] if heads and printed else [f"{block.name} is no table that a run prints"]
+    if heads:
+        columns = {name for head in heads for name in re.split(r"  +", head)}
+        texts = [(ROOT / name).read_text() for name in ("tests/demo/run.py", "roles/rotate/templates/table.txt.j2")]
+        printed = any(all(f'"{name}"' in text or f"'{name}'" in text for name in columns) for text in texts)
+        return [] if printed else [f"{block.name} is no table that a run prints"]
+    shown = ROOT / "tests/integration" / SHOWN_BY.get(block.source, "-")
+    if shown.is_file() and Path(block.source).name in shown.read_text():
+        return []
+    sentences = re.split(r"(?<=[.])\s+", block.text.replace("\n", " "))
+    return [f"{block.name}: nothing says: {one}" for one in sentences if _share_said(one) < SAID]
+
+
+# Pages whose texts a test of their own compares with what is said.
+SHOWN_BY = {"docs/docsite/rst/statuses.rst": "test_statuses_page.py"}
+# How much of a sentence must stand in the sources. The rest are names, and where a sentence is put together.
+SAID = 0.2
+
+
+def _share_said(sentence: str) -> float:
+    """Of all words in a row by three, how many some source has."""
+    rows = list(_by_three(sentence))
+    return sum(row in _said() for row in rows) / len(rows) if rows else 1.0
+
+
+def _by_three(text: str) -> Iterator[tuple[str, ...]]:
+    words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\S*\d\S*", "", text))
+    yield from zip(words, words[1:], words[2:], strict=False)
+
+
+@functools.cache
+def _said() -> frozenset[tuple[str, ...]]:
+    folders = ("plugins", "roles/rotate", "tests/simulator")
+    files = (file for folder in folders for file in (ROOT / folder).rglob("*"))
+    return frozenset(
+        row for file in files if file.suffix in (".py", ".yml", ".j2") for row in _by_three(file.read_text())
+    )
 
 
 def ini_block(block: Block) -> list[str]:

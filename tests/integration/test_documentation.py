@@ -29,7 +29,7 @@ from documentation import blocks, checks, walk
 PAGES = blocks.pages()
 FIRST = blocks.ROOT / "docs/docsite/rst/first_rotation.rst"
 # Those that begin where the first rotation ends.
-WALKED = [page for page in blocks.PAGES if page != FIRST and any(walk.steps(page))]
+WALKED = [page for page in blocks.PAGES if page != FIRST and page.stem not in walk.NOT_WALKED and any(walk.steps(page))]
 ALL = os.environ.get("KEYTURN_DOCS") == "all"
 
 
