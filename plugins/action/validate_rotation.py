@@ -18,6 +18,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Unexpected
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._role.checks import ENTRY_POINTS, Asked, checked, told
+from ansible_collections.keyturn.ecs.plugins.module_utils._role.problems import CUT_OFF
 
 # Read in the process that forks the workers.
 SPECS = Path(__file__).parents[2] / "roles" / "rotate" / "meta" / "argument_specs.yml"
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
             entry_point=options["entry_point"],
             host=variables["inventory_hostname"],
             given={name: _plain(value) for name, value in given.items()},
-            names=[name for name in variables if name.startswith("rotate_")],
+            names=[name for name in variables if name.startswith("rotate_") or name == CUT_OFF],
             known=KNOWN,
             environment=os.environ,
             read=lambda path: self._content(path, variables),

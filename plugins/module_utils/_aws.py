@@ -243,7 +243,8 @@ class Aws:
         self.region: str = self._options["region"] or self._default_region or ""
         if not self.region:
             raise KeyturnError(
-                "No AWS Region is known: set the region option, AWS_REGION, or a Region in the profile's configuration."
+                "No AWS Region is known: set the region option (of role rotate: rotate_region), AWS_REGION, or a Region"
+                " in the profile's configuration."
             )
         if self._options["assume_role_arn"]:
             self._assume_role()
@@ -504,6 +505,8 @@ class Aws:
             advice = " The credentials are expired or wrong: renew them and run again."
         elif code in _THROTTLED:
             advice = " The account's request limit stayed exhausted for minutes: run fewer environments at once."
+        elif code == "ClusterNotFoundException":
+            advice = f" Check cluster, region ({self.region}) and the account."
         return AwsError(
             f"{call} on {on} failed: {code}: {text}{advice}",
             operation=call,

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """``make aws``: an AWS and an OpenAI on this machine, with three environments that hold a key, until Ctrl-C.
 
-What a shell needs to reach them goes into build/aws.env. ``--break ENVIRONMENT`` is for a second shell: the next rollout
-there fails.
+What a shell needs to reach them goes into build/aws.env. ``--break ENVIRONMENT`` is for a second shell: the next
+rollout there fails.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from environments import ENVIRONMENTS, create
+
 from simulator import Simulator, SimulatorError
 
 FILE = ROOT / "build/aws.env"
@@ -48,7 +49,7 @@ def break_next(url: str, environment: str, cause: str) -> None:
 
 @contextlib.contextmanager
 def settings(variables: Mapping[str, str]) -> Iterator[None]:
-    """A file for ``. build/aws.env``, as long as the block lasts; nothing of a real AWS stays in a shell that reads it."""
+    """A file for ``. build/aws.env`` while the block lasts; nothing of a real AWS stays in a shell that reads it."""
     FILE.parent.mkdir(exist_ok=True)
     with open(os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write("unset AWS_PROFILE AWS_SESSION_TOKEN AWS_REGION AWS_DEFAULT_REGION\n")
@@ -66,7 +67,7 @@ def tell(url: str, speed: float) -> None:
     print(line("environment", "Region", "account", "cluster", "service", "tasks"))
     for name, (project, region, account, tasks) in ENVIRONMENTS.items():
         print(line(name, region, account, f"{project}-cluster", f"{project}-api", tasks))
-    print("\nThe OpenAI beside it has project proj_abc with service account svc_acct_abc and one key, which all three use.")
+    print("\nThe OpenAI beside it has project proj_abc, service account svc_acct_abc and one key, which all three use.")
     print(f"\nIn another terminal:  . {FILE.relative_to(ROOT)}\nCtrl-C ends both and forgets everything.", flush=True)
 
 
@@ -80,7 +81,12 @@ def serve(speed: float) -> None:
         old = provider.add_key(project, "elevareai", service_account_id="svc_acct_abc", created_at=made)
         create(aws, old.value, secrets.token_hex(12), AGE)
         reached = {name: value for name, value in aws.environ().items() if "REGION" not in name}
-        reached |= {"OPENAI_BASE_URL": provider.base_url, "OPENAI_ADMIN_KEY": ADMIN_KEY, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        reached |= {
+            "OPENAI_BASE_URL": provider.base_url,
+            "OPENAI_ADMIN_KEY": ADMIN_KEY,
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+        }
         reached["KEYTURN_CHECKOUT"] = str(ROOT)
         with settings(reached):
             tell(aws.url, speed)
@@ -97,7 +103,10 @@ def main() -> int:
     if given.broken:
         url = os.environ.get("AWS_ENDPOINT_URL")
         if url is None:
-            print(f"There is no AWS_ENDPOINT_URL in the environment. Run `. {FILE.relative_to(ROOT)}` first.", file=sys.stderr)
+            print(
+                f"There is no AWS_ENDPOINT_URL in the environment. Run `. {FILE.relative_to(ROOT)}` first.",
+                file=sys.stderr,
+            )
             return 1
         try:
             break_next(url, given.broken, given.cause)

@@ -23,13 +23,14 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 sys.path.insert(0, str(ROOT / "tests"))
 
 from environments import ENVIRONMENTS, create
+
 from simulator import Simulator
 
 SPEED = 15.0  # seconds of the embedded AWS to one of ours: a rollout of a minute and a half takes six

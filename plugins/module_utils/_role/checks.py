@@ -27,7 +27,7 @@ class Asked:
 
     Attributes:
         given: the role's variables, templated.
-        names: all variables of the host that begin as the role's do.
+        names: all variables of the host that begin as the role's do, and problems.CUT_OFF where there is one.
         known: those that the role has.
         environment: of the controller.
         read: path to content, empty where it cannot be read.

@@ -42,6 +42,8 @@ OF_A_SMOKE_TEST = (
 )
 NUMBERS_OF_A_SMOKE_TEST = {"retries": "[0-9]{0,5}", "timeout": "[0-9]{0,5}", "delay": r"[0-9]{0,5}(\.[0-9]+)?"}
 
+# Where Ansible puts words on the command line that belong to no variable.
+CUT_OFF = "_raw_params"
 # A shorter value may be a plain word, and stand in a name rightly.
 LONG = 16
 
@@ -67,8 +69,13 @@ def _is_pattern(text: Any) -> bool:
 
 
 def unknown(names: Sequence[str], known: Sequence[str]) -> Iterator[str]:
-    """A variable that is mistyped would be passed over in silence."""
-    for name in sorted(set(names) - set(known)):
+    """A variable that is mistyped would be passed over in silence; and so would the end of one that was cut off."""
+    if CUT_OFF in names:
+        yield (
+            "Of an extra variable everything behind the first blank was lost, as Ansible reads -e NAME=VALUE: write"
+            """ -e '{"NAME": "VALUE"}'."""
+        )
+    for name in sorted(set(names) - {CUT_OFF, *known}):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
         yield f"{name} is not a variable of this role: did you mean {near}?"
 
