@@ -61,7 +61,10 @@ class Request:
             cluster=_given(options, "cluster"),
             service=_given(options, "service"),
             deployment_id=options["deployment_id"] or "",
-            patterns=compiled(DEFAULT_PATTERNS if options["patterns"] is None else options["patterns"]),
+            patterns=(
+                *compiled(DEFAULT_PATTERNS if options["patterns"] is None else options["patterns"]),
+                *(compiled(options["more_patterns"]) if options.get("more_patterns") else ()),
+            ),
             since=moment(options["since"], now) if options["since"] else None,
             variable=options["variable"] or "",
             settle=float(options["settle"]),
