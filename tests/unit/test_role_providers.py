@@ -122,8 +122,9 @@ def test_what_is_said_otherwise_is_merged_member_by_member() -> None:
     for empty in ({}, "", None):
         assert pick("ANTHROPIC_API_KEY", providers={"anthropic": {"probe": empty}}) == {**preset, "probe": None}
     assert pick("CLAUDE", providers={"anthropic": {"variables": ["CLAUDE"]}})["name"] == "anthropic"
-    # One's own comes first.
-    assert pick("GH_TOKEN", providers={"mine": {"variables": ["GH_TOKEN"]}})["name"] == "mine"
+    # What names the variable itself comes first.
+    both = {"github": {"keys_at": "https://x"}, "mine": {"variables": ["GH_TOKEN"]}}
+    assert [pick(name, providers=both)["name"] for name in ("GH_TOKEN", "GITHUB_TOKEN")] == ["mine", "github"]
 
 
 def test_an_answer_cannot_be_demanded_of_nobody() -> None:
@@ -145,7 +146,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"mine": {"value_pattern": "("}}, "rotate_providers: mine: value_pattern is no regular expression."),
     ({"mine": {"value_pattern": 5}}, "rotate_providers: mine: value_pattern must be text"),
     ({"mine": {"keys_at": ["x"]}}, "rotate_providers: mine: keys_at must be text"),
-    ({"mine": {"log_patterns": ["("]}}, "rotate_providers: mine: log_patterns: patterns: '(' is no regular expression"),
+    ({"mine": {"log_patterns": ["("]}}, "rotate_providers: mine: log_patterns: '(' is no regular expression"),
     ({"mine": {"log_patterns": [".*"]}}, "matches an empty line, and so every line"),
     ({"mine": {"log_patterns": "401"}}, "rotate_providers: mine: log_patterns must be a list of texts."),
     ({"mine": {"probe": "curl"}}, "rotate_providers: mine: probe must be a mapping, or openai_api_key_info."),

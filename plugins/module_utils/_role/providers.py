@@ -55,10 +55,10 @@ def _wrong(entry: Provider, preset: Provider) -> Iterator[str]:
             return
     if not _is_pattern(entry.get("value_pattern") or ""):
         yield "value_pattern is no regular expression."
-    yield from _said(lambda: compiled(entry.get("log_patterns") or ["x"]), "log_patterns")
+    yield from _said(lambda: compiled(entry.get("log_patterns") or ["x"], "log_patterns"))
     probe = _probe(entry, preset)
     if isinstance(probe, Mapping):
-        yield from _said(lambda: Question.of(probe), "probe")
+        yield from _said(lambda: Question.of(probe), "probe: ")
     elif probe not in (None, OPENAI_MODULE):
         yield f"probe must be a mapping, or {OPENAI_MODULE}."
 
@@ -98,12 +98,12 @@ def unasked(provider: Provider, given: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _said(check: Callable[[], object], member: str) -> Iterator[str]:
+def _said(check: Callable[[], object], member: str = "") -> Iterator[str]:
     """The complaint of a check, where it has one."""
     try:
         check()
     except KeyturnError as error:
-        yield f"{member}: {error.msg}"
+        yield f"{member}{error.msg}"
 
 
 def _merged(own: Provider, preset: Provider) -> dict[str, Any]:
