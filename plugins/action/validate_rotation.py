@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
@@ -21,8 +22,11 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._role.checks import EN
 from ansible_collections.keyturn.ecs.plugins.module_utils._role.problems import CUT_OFF
 
 # Read in the process that forks the workers.
-SPECS = Path(__file__).parents[2] / "roles" / "rotate" / "meta" / "argument_specs.yml"
+ROLE = Path(__file__).parents[2] / "roles" / "rotate"
+SPECS = ROLE / "meta" / "argument_specs.yml"
 KNOWN = tuple(dict.fromkeys(re.findall(r"(?m)^ +(rotate_\w+):$", SPECS.read_text(encoding="utf-8"))))
+
+PROVIDERS = yaml.safe_load((ROLE / "vars" / "providers.yml").read_text(encoding="utf-8"))["_rotate_providers"]
 
 
 class ActionModule(ActionBase):
@@ -47,6 +51,7 @@ class ActionModule(ActionBase):
             known=KNOWN,
             environment=os.environ,
             read=lambda path: self._content(path, variables),
+            presets=PROVIDERS,
         )
         result.update(told(asked), changed=False)
         try:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from ._aws import Aws
-from ._errors import GoneError
+from ._errors import GoneError, KeyturnError
 
 SERVICES_BATCH = 10
 TASKS_BATCH = 100
@@ -24,6 +24,14 @@ TASKS_BATCH = 100
 def last_part(name_or_arn: str) -> str:
     """Return what stands after an ARN's last slash: the name of a service, ``family:revision`` of a task definition."""
     return name_or_arn.rsplit("/", 1)[-1]
+
+
+def definition_in(answer: Mapping[str, Any], on: str) -> Mapping[str, Any]:
+    """The task definition that an answer describes; raises KeyturnError where an endpoint answers without one."""
+    found: Mapping[str, Any] | None = answer.get("taskDefinition")
+    if not found:
+        raise KeyturnError(f"ecs:DescribeTaskDefinition on {on} was answered without a task definition: run again.")
+    return found
 
 
 def revision_number(task_definition: str) -> int:

@@ -16,8 +16,8 @@ from urllib.parse import quote, quote_plus
 
 CENSORED = "********"
 
-# OpenAI's keys, and others made alike. A log may hold one that nobody told us of.
-LOOKS_LIKE_A_KEY = re.compile(r"\b[spr]k[-_][A-Za-z0-9_-]{16,}")
+# OpenAI's keys, and others made alike; GitHub's. A log may hold one that nobody told us of.
+LOOKS_LIKE_A_KEY = re.compile(r"\b(?:[spr]k[-_]|gh[opsu]_|github_pat_)[A-Za-z0-9_-]{16,}")
 
 # Shorter neighbours ("1", "true", "INFO") are no secrets, and taking them out would make messages unreadable.
 MIN_NEIGHBOUR = 8

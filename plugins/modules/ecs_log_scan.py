@@ -51,6 +51,12 @@ options:
         commas. Colours are taken out of a line before.
     type: list
     elements: str
+  more_patterns:
+    description:
+      - Further regular expressions, which stand beside those of O(patterns) or the default ones.
+    type: list
+    elements: str
+    default: []
   since:
     description:
       - Ignore lines from before this time, given in ISO 8601 with a zone, as in V(2026-11-22T10:00:00Z), or in epoch
@@ -269,6 +275,7 @@ CAPABILITY = Capability(
         "service": {"type": "str", "required": True},
         "deployment_id": {"type": "str"},
         "patterns": {"type": "list", "elements": "str"},
+        "more_patterns": {"type": "list", "elements": "str", "default": []},
         "since": {"type": "str"},
         "variable": {"type": "str"},
         "settle": {"type": "int", "default": 0},

@@ -64,6 +64,20 @@ record:
   returned: success
   type: str
   sample: rotations.jsonl
+provider:
+  description:
+    - What is known of the provider of the key, from the role and from C(rotate_providers).
+    - RV(provider.probe) has the options of M(keyturn.ecs.api_key_probe), or is the name of another module that asks; it
+      is null for a provider that is not asked.
+  returned: success
+  type: dict
+  sample:
+    name: generic
+    variables: []
+    value_pattern: ""
+    probe: null
+    log_patterns: []
+    keys_at: ""
 reason:
   description: What C(rotate_reason) is.
   returned: when it is set

@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
     "service": "s",
     "deployment_id": None,
     "patterns": None,
+    "more_patterns": [],
     "since": None,
     "variable": None,
     "settle": 0,

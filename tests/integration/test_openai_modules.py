@@ -1,8 +1,8 @@
 # Copyright: Contributors to the keyturn.ecs project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""`openai_api_key` and `openai_api_key_info` in real playbooks, here and elsewhere: results, and no key in sight.
+"""`openai_api_key`, `openai_api_key_info` and `api_key_probe` in real playbooks, here and elsewhere: no key in sight.
 
-What the functions behind them do is in tests/unit/test_openai.py.
+What the functions behind them do is in tests/unit/test_openai.py and tests/unit/test_probe.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.keyturn.ecs.plugins.modules import openai_api_key, openai_api_key_info
+from ansible_collections.keyturn.ecs.plugins.modules import api_key_probe, openai_api_key, openai_api_key_info
 from integration.support import Json, Playbook
 from openai import ADMIN_KEY, Provider
 
-KEY, INFO = "keyturn.ecs.openai_api_key", "keyturn.ecs.openai_api_key_info"
+KEY, INFO, PROBE = (f"keyturn.ecs.{name}" for name in ("openai_api_key", "openai_api_key_info", "api_key_probe"))
 REVOKED, GOOD, TYPED = (f"sk-proj-{name}CANARY0123456789abcdefghij" for name in ("revoked", "good", "typed"))
 MAKE = {"project_id": "proj_abc", "service_account_id": "svc_acct_abc", "name": "elevareai-2026-11"}
+ASK = {
+    "url": "{{ lookup('ansible.builtin.env', 'OPENAI_BASE_URL') }}/models",
+    "headers": {"Authorization": "Bearer {value}"},
+}
 GONE = {"state": "absent", "project_id": "proj_abc", "key_id": "{{ made.key_id }}"}
 
 
@@ -59,6 +63,12 @@ CASES = {
     "will_go": Case(KEY, GONE, CHECK),
     "went": Case(KEY, GONE),
     "gone": Case(KEY, GONE),
+    "probed": Case(PROBE, {**ASK, "value": GOOD}, CHECK),
+    "probed_refused": Case(PROBE, {**ASK, "value": REVOKED}),
+    "probed_unknown": Case(
+        PROBE, {**ASK, "value": GOOD, "accepted": [204]}, says="answered with HTTP 200, which is none of the statuses"
+    ),
+    "probed_wrong": Case(PROBE, {**ASK, "value": GOOD, "headers": {"A": "b"}}, says="headers: none holds {value}"),
 }
 FAULTS: list[Json] = [
     {"kind": "status", "status": 429, "code": "rate_limit_exceeded", "times": 4, "headers": {"Retry-After": "0"}},
@@ -144,12 +154,14 @@ def test_what_was_sent(run: Run) -> None:
     ]
     assert {one.key for one in run.provider.requests if one.path != "/models"} == {ADMIN_KEY}
     asked = [one.key for one in run.provider.requests if one.path == "/models"]
-    assert asked == [run.results["made"]["value"], REVOKED, *[GOOD] * 11]
+    assert asked == [run.results["made"]["value"], REVOKED, *[GOOD] * 11, GOOD, REVOKED, GOOD]
 
 
 def test_verdicts(run: Run) -> None:
     assert (run.results["refused"]["valid"], run.results["limited"]["valid"]) == (False, True)
     assert "limits the rate of its requests" in run.results["limited"]["reason"]
+    assert (run.results["probed"]["valid"], run.results["probed_refused"]["valid"]) == (True, False)
+    assert run.results["probed_unknown"]["cause"] == "unexpected"
     for cause in ("server_error", "timeout", "not_json"):
         assert run.results[cause]["cause"] == cause
         assert "valid" not in run.results[cause]
@@ -169,5 +181,7 @@ def test_results_hold_what_is_documented(run: Run) -> None:
     for name in ("predicted", "made", "again", "will_go", "went", "gone"):
         assert documented <= set(run.results[name])
     assert set(yaml.safe_load(openai_api_key_info.RETURN)) - {"cause"} <= set(run.results["used"])
+    for name in ("probed", "probed_refused"):
+        assert set(yaml.safe_load(api_key_probe.RETURN)) - {"cause"} <= set(run.results[name])
     (key,) = run.results["listed"]["keys"]
     assert set(key) == set(yaml.safe_load(openai_api_key_info.RETURN)["keys"]["contains"])

@@ -123,6 +123,15 @@ def provider(world: World) -> Json:
     return {"base_url": world.provider.base_url}
 
 
+def any_provider(world: World) -> Json:
+    """The same provider, asked as one that the collection does not know."""
+    return {"url": f"{world.provider.base_url}/models", "headers": {"Authorization": "Bearer {value}"}}
+
+
+def failing_any(world: World) -> Json:
+    return {**(breaking("GET /models", status=400, after=2)(world) or {}), **any_provider(world)}
+
+
 def breaking(match: str, **fault: Any) -> Prepare:
     """The provider fails once, and its answer repeats the key."""
 
@@ -156,11 +165,12 @@ def in_secret(world: World) -> Json:
 PROXY = {"proxies": {"http": f"http://user:{THE_PASSWORD}@127.0.0.1:9"}, "retries": {"max_attempts": 0}}
 MAKE = {"project_id": "proj_abc", "service_account_id": "svc_acct_abc", "admin_key": THE_ADMIN}
 BOTH = {"check_mode": True, "diff": True}
-_WAIT, _INFO, _KEY, _ASK, _DOTENV = (
+_WAIT, _INFO, _KEY, _ASK, _PROBE, _DOTENV = (
     "ecs_rollout_wait",
     "ecs_env_info",
     "openai_api_key",
     "openai_api_key_info",
+    "api_key_probe",
     "dotenv_value",
 )
 
@@ -283,6 +293,16 @@ CASES = [
         _ASK,
         says="HTTP 400",
     ),
+    Case("any provider is asked", "success", {"value": THE_NEW}, any_provider, _PROBE),
+    Case("any provider fails and repeats", "provider error", {"value": THE_NEW}, failing_any, _PROBE, says="HTTP 400"),
+    Case(
+        "value in a URL",
+        "bad parameter",
+        {"value": THE_NEW, "url": f"https://127.0.0.1:9/?key={THE_NEW}"},
+        any_provider,
+        _PROBE,
+        says="url holds the value itself",
+    ),
     Case(
         "a .env file",
         "success",
@@ -297,7 +317,12 @@ CASES = [
 ]
 
 # What the modules beside `ecs_env_rotate` do not take.
-_ONLY = {_KEY: set(MAKE) | {"name", "base_url"}, _ASK: {"value", "base_url"}, _DOTENV: {"path", "variable", "value"}}
+_ONLY = {
+    _KEY: set(MAKE) | {"name", "base_url"},
+    _ASK: {"value", "base_url"},
+    _PROBE: {"value", "url", "headers"},
+    _DOTENV: {"path", "variable", "value"},
+}
 
 
 def tasks(sim: Simulator, provider: Provider, folder: Path, cases: list[Case]) -> list[Json]:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.keyturn.ecs.plugins.module_utils._capability import WithoutAws, complaint
+from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability, WithoutAws, complaint
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
+from ansible_collections.keyturn.ecs.plugins.module_utils._module import Module
 from ansible_collections.keyturn.ecs.plugins.module_utils._scrub import Scrubber
 
 VALUE = "sk-canary/+%0123456789"
@@ -63,6 +65,18 @@ def test_an_emulators_credentials_stay_in_names() -> None:
     assert answer(secret_key="test") == {"cluster": "test-cluster", "warnings": ["the latest"]}
     assert answer(secret_key="test", value="test")["warnings"] == ["the la********"]
     assert answer(secret_key="test-cluster")["cluster"] == "********"
+
+
+def test_an_emulators_credentials_stay_in_names_through_the_other_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AnsibleModule takes what stands in `no_log_values` out of every result."""
+    given = {"secret_key": "test", "session_token": "a-whole-session-token", "value": "short"}
+
+    def begin(module: Module, **_spec: Any) -> None:
+        module.params, module.no_log_values = given, set(given.values())
+
+    monkeypatch.setattr(AnsibleModule, "__init__", begin)
+    module = Module(Capability(spec=SPEC, run=lambda *_: {}))
+    assert module.no_log_values == {"a-whole-session-token", "short"}
 
 
 def test_progress_is_scrubbed() -> None:

@@ -44,6 +44,7 @@ ASKED: Json = {
     "service": "s",
     "deployment_id": None,
     "patterns": None,
+    "more_patterns": [],
     "since": None,
     "variable": None,
     "settle": 0,
@@ -197,11 +198,19 @@ def test_a_long_line_is_cut_around_its_match() -> None:
 # Options
 
 
+@pytest.mark.parametrize("patterns", [None, ["own"]])
+def test_further_patterns_stand_beside_the_others(patterns: list[str] | None) -> None:
+    asked = Request.parse({**ASKED, "patterns": patterns, "more_patterns": ["Bad credentials"]}, START)
+    before = DEFAULT_PATTERNS if patterns is None else patterns
+    assert [one.pattern for one in asked.patterns] == [*before, "Bad credentials"]
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"patterns": ["ok", "(401"]}, "patterns: '(401' is no regular expression: missing )"),
         ({"patterns": []}, "patterns is empty"),
+        ({"more_patterns": ["(401"]}, "more_patterns: '(401' is no regular expression: missing )"),
         ({"patterns": [".*"]}, "patterns: '.*' matches an empty line"),
         ({"since": "yesterday"}, "since is 'yesterday': give ISO 8601 with a zone"),
         ({"since": "2026-11-22T10:00:00"}, "since is '2026-11-22T10:00:00', without a zone"),

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.keyturn.ecs.plugins.action.validate_rotation import KNOWN
+from ansible_collections.keyturn.ecs.plugins.action.validate_rotation import KNOWN, PROVIDERS
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._role.checks import ENTRY_POINTS, Asked, checked, told
 from ansible_collections.keyturn.ecs.plugins.module_utils._role.problems import CHOICES, WHOLE_NUMBERS
@@ -27,7 +27,9 @@ NEW = "sk-proj-new-CANARY1111111111111111"
 
 def asked(entry_point: str = "rotate", content: str = "", **given: Any) -> Asked:
     variables = {**DEFAULTS, "rotate_project_name": "staging", "rotate_region": "us-east-1", **given}
-    return Asked(entry_point, "staging", variables, list(variables), KNOWN, {"OPENAI_API_KEY": NEW}, lambda _: content)
+    return Asked(
+        entry_point, "staging", variables, list(variables), KNOWN, {"OPENAI_API_KEY": NEW}, lambda _: content, PROVIDERS
+    )
 
 
 def complaint(entry_point: str = "rotate", **given: Any) -> str:
@@ -56,6 +58,7 @@ def test_defaults_are_fine_and_empty_strings_are_the_same(entry_point: str) -> N
         "services": [{"cluster": "staging-cluster", "service": "staging-api", "containers": []}],
         "region": "us-east-1",
         "record": "",
+        "provider": {"name": "openai", **PROVIDERS["openai"]},
         "problems": [],
     }
     assert checked(asked(entry_point)) == wanted
@@ -114,7 +117,11 @@ FINE: list[dict[str, Any]] = [
     {"rotate_record_path": "s3://bucket/none/record", "rotate_report_path": "report.json"},
     {"rotate_verify_key": True, "rotate_pin_secret_version": False, "rotate_log_scan": "AUTO"},
     {"rotate_poll_interval": "0.1", "rotate_max_failed_tasks": 0, "rotate_settle": 86400},
-    {"rotate_value": "staging-cluster", "rotate_cluster": "staging-cluster"},  # a short one may be a plain word
+    {
+        "rotate_value": "staging-cluster",
+        "rotate_cluster": "staging-cluster",
+        "rotate_value_pattern": ".",
+    },  # a short one may be a plain word
     {"rotate_dotenv_paths": ["", str(ROLE / "README.md")], "rotate_log_patterns": [""]},
     smoke(status=[200, [201, "304"]], retries=None, delay="0.5", timeout=""),
 ]
@@ -203,4 +210,4 @@ ODD = st.recursive(
 @given(odd=st.dictionaries(st.sampled_from(sorted(set(DEFAULTS) - {"rotate_deployment_vars"})), ODD, max_size=3))
 def test_nothing_odd_is_a_traceback(odd: dict[str, Any]) -> None:
     with contextlib.suppress(KeyturnError):
-        assert {*checked(asked(**odd))} == {"services", "region", "record", "problems"}
+        assert {*checked(asked(**odd))} == {"services", "region", "record", "provider", "problems"}

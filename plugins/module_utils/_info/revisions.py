@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import epoch, family_of, last_part, revision_number
+from .._ecs import definition_in, epoch, family_of, last_part, revision_number
 from .._errors import AwsError
 from .._fingerprint import fingerprint
 from .._rotation.notes import FINGERPRINT, ROTATED_AT, key_id_of
@@ -150,7 +150,7 @@ def read_revision(aws: Aws, name: str, wanted: Wanted) -> Revision:
     """Read one revision, by ARN, ``family:revision``, or ``family`` for its latest ACTIVE one."""
     on = f"task definition {last_part(name)}"
     answer = aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=name, include=["TAGS"])
-    raw = answer["taskDefinition"]
+    raw = definition_in(answer, on)
     tags = {tag.get("key", ""): tag.get("value") or "" for tag in answer.get("tags") or ()}
     wanted.identity.note(tags, wanted.fingerprint)
     return Revision(

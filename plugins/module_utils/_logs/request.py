@@ -61,7 +61,10 @@ class Request:
             cluster=_given(options, "cluster"),
             service=_given(options, "service"),
             deployment_id=options["deployment_id"] or "",
-            patterns=compiled(DEFAULT_PATTERNS if options["patterns"] is None else options["patterns"]),
+            patterns=(
+                *compiled(DEFAULT_PATTERNS if options["patterns"] is None else options["patterns"]),
+                *(compiled(options["more_patterns"], "more_patterns") if options.get("more_patterns") else ()),
+            ),
             since=moment(options["since"], now) if options["since"] else None,
             variable=options["variable"] or "",
             settle=float(options["settle"]),
@@ -75,8 +78,8 @@ def _given(options: Mapping[str, Any], name: str) -> str:
     return str(options[name])
 
 
-def compiled(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
-    """Compile the patterns.
+def compiled(patterns: Sequence[str], option: str = "patterns") -> tuple[re.Pattern[str], ...]:
+    """Compile the patterns of an option.
 
     Raises:
         KeyturnError: there is none, one is no regular expression, or matches any line.
@@ -88,9 +91,9 @@ def compiled(patterns: Sequence[str]) -> tuple[re.Pattern[str], ...]:
         try:
             one = re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as error:
-            raise KeyturnError(f"patterns: {pattern[:100]!r} is no regular expression: {error}.") from None
+            raise KeyturnError(f"{option}: {pattern[:100]!r} is no regular expression: {error}.") from None
         if one.search(""):
-            raise KeyturnError(f"patterns: {pattern!r} matches an empty line, and so every line: make it narrower.")
+            raise KeyturnError(f"{option}: {pattern!r} matches an empty line, and so every line: make it narrower.")
         found.append(one)
     return tuple(found)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import describe_service, describe_tasks, epoch, last_part, list_tasks
+from .._ecs import definition_in, describe_service, describe_tasks, epoch, last_part, list_tasks
 from .._errors import KeyturnError
 from .._rollout.snapshot import Target, Task
 from .request import Request
@@ -142,7 +142,7 @@ def places(aws: Aws, task_definition: str, variable: str) -> tuple[tuple[Place, 
         KeyturnError: no container holds the variable.
     """
     on = f"task definition {last_part(task_definition)}"
-    answer = aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=task_definition)["taskDefinition"]
+    answer = definition_in(aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=task_definition), on)
     containers = answer.get("containerDefinitions") or ()
     found = [_place(container, aws.region) for container in containers if not variable or _holds(container, variable)]
     if variable and not found:

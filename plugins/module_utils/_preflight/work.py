@@ -53,7 +53,7 @@ def work_of(aws: Aws, seen: Seen, principal: Principal | None, options: Mapping[
 
 
 def _scope(aws: Aws, seen: Seen, principal: Principal | None) -> str:
-    if seen.service:
+    if seen.service and seen.service.arn:
         return ":".join(seen.service.arn.split(":")[:5])
     return f"arn:{principal.partition}:ecs:{aws.region}:{principal.account}" if principal else ""
 
@@ -71,10 +71,11 @@ def _of_revision(aws: Aws, seen: Seen, current: Current, request: Request, scope
 
 
 def _roles(fields: Mapping[str, Any], scope: str) -> Iterator[str]:
-    _arn, partition, _ecs, _region, account = scope.split(":")
+    _arn, partition, _ecs, _region, account = scope.split(":") if scope else [""] * 5
     named = [str(fields.get(name) or "") for name in ("executionRoleArn", "taskRoleArn")]
     for role in dict.fromkeys(filter(None, named)):
-        yield role if role.startswith("arn:") else f"arn:{partition}:iam::{account}:role/{role}"
+        if scope or role.startswith("arn:"):
+            yield role if role.startswith("arn:") else f"arn:{partition}:iam::{account}:role/{role}"
 
 
 def _stored(aws: Aws, seen: Seen, target: Target) -> Iterator[Stored]:

@@ -34,8 +34,8 @@ VERDICTS: dict[str, tuple[bool, str]] = {
     "restricted": (
         True,
         (
-            "{where} knows the key, which may not do what was asked (HTTP {status}): it is a restricted key. Whether it may"
-            " do what the application asks for is not known."
+            "{where} knows the key, which may not do what was asked (HTTP {status}): it is a restricted key. Whether it"
+            " may do what the application asks for is not known."
         ),
     ),
     "refused": (

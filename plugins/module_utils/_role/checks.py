@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .._errors import KeyturnError
 from .._scrub import CENSORED, Scrubber
-from . import problems
+from . import problems, providers
 from .services import deployment_vars, services
 from .types import wrong_types
 
@@ -31,6 +31,7 @@ class Asked:
         known: those that the role has.
         environment: of the controller.
         read: path to content, empty where it cannot be read.
+        presets: what the role knows of providers.
     """
 
     entry_point: str
@@ -40,6 +41,7 @@ class Asked:
     known: Sequence[str]
     environment: Mapping[str, str]
     read: Callable[[str], str]
+    presets: providers.Providers
 
     @property
     def variable(self) -> str:
@@ -66,6 +68,8 @@ def checked(asked: Asked) -> dict[str, Any]:
     given = asked.given
     _refuse(asked, wrong_types(given))
     _refuse(asked, problems.patterns(given))
+    _refuse(asked, providers.problems(given, asked.presets))
+    provider = providers.chosen(given, asked.presets, asked.variable)
     file: dict[str, str] = {}
     if given.get("rotate_deployment_vars"):
         try:
@@ -76,7 +80,7 @@ def checked(asked: Asked) -> dict[str, Any]:
     complaints = [
         *problems.unknown(asked.names, asked.known),
         *problems.unclear_services(given, found),
-        *(problems.value(given, asked.variable, asked.value) if asked.entry_point == "rotate" else ()),
+        *(_about_the_value(asked, provider) if asked.entry_point == "rotate" else ()),
         *problems.numbers_and_choices(given),
         *problems.folders(given),
         *problems.smoke_test(given),
@@ -88,8 +92,16 @@ def checked(asked: Asked) -> dict[str, Any]:
         "services": found,
         "region": given.get("rotate_region") or file.get("REGION", ""),
         "record": given.get("rotate_record_path") or "",
+        "provider": provider,
         "problems": _without_values(asked, complaints),
     }
+
+
+def _about_the_value(asked: Asked, provider: providers.Provider) -> Iterator[str]:
+    """Complaints about it; that it is none of the provider's only where it is in its right place."""
+    wrong = [*problems.value(asked.given, asked.variable, asked.value)]
+    yield from wrong or providers.mismatch(provider, asked.given, asked.value)
+    yield from providers.unasked(provider, asked.given)
 
 
 def _refuse(asked: Asked, complaints: Iterable[str], ending: str = ENDINGS["rotate"]) -> None:

@@ -26,6 +26,7 @@ TEXTS = (
     "rotate_openai_project_id",
     "rotate_profile",
     "rotate_project_name",
+    "rotate_provider",
     "rotate_reason",
     "rotate_region",
     "rotate_rollback_to",
@@ -36,7 +37,7 @@ TEXTS = (
     "rotate_value_pattern",
 )
 LISTS = ("rotate_services", "rotate_containers", "rotate_dotenv_paths", "rotate_log_patterns")
-MAPPINGS = {"rotate_tags": "", "rotate_secret_tags": "", "rotate_smoke_test": " with url"}
+MAPPINGS = {"rotate_tags": "", "rotate_secret_tags": "", "rotate_providers": "", "rotate_smoke_test": " with url"}
 
 VALUE_AS_TEXT = (
     ", and where it is a template that may give something that looks like a mapping or a list, let it end in | string"

@@ -126,7 +126,7 @@ def _protected(aws: Aws, target: Target, ids: list[str]) -> tuple[tuple[str, ...
         found += [
             str(entry["taskArn"]).rpartition("/")[2]
             for entry in answer.get("protectedTasks") or ()
-            if entry.get("protectionEnabled")
+            if entry.get("protectionEnabled") and entry.get("taskArn")
         ]
     return tuple(found), ""
 

@@ -297,7 +297,7 @@ class Observer:
         entries = sorted(
             answer.get("serviceDeployments") or (), key=lambda entry: epoch(entry.get("createdAt")) or 0.0, reverse=True
         )
-        return [str(entry["serviceDeploymentArn"]) for entry in entries]
+        return [str(arn) for entry in entries if (arn := entry.get("serviceDeploymentArn"))]
 
     def _records(self, arns: list[str]) -> list[Record]:
         on = f"service deployments of {last_part(self._service)}"
@@ -396,7 +396,7 @@ class Observer:
 
     def _read_definition(self, name: str) -> Deployed:
         on = f"task definition {last_part(name)}"
-        answer = self._aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=name)["taskDefinition"]
+        answer = self._aws.call("ecs", "DescribeTaskDefinition", on, taskDefinition=name).get("taskDefinition") or {}
         containers = answer.get("containerDefinitions") or ()
         learn_values(self._aws, containers)
         return Deployed(

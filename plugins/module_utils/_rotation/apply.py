@@ -275,7 +275,8 @@ def _send_update(
             if seconds is None or not (error.outcome_unknown or _NOT_FOUND_YET.search(error.msg)):
                 raise
         else:
-            return Service.parse(answer["service"])
+            found = answer.get("service")
+            return Service.parse(found) if found else describe_service(aws, service.cluster, service.name)
         pause(seconds)
         after = describe_service(aws, service.cluster, service.name)
         if _made(service, after, task_definition) is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._aws import Aws
-from .._ecs import Service, describe_service, family_of, last_part, same_task_definition
+from .._ecs import Service, definition_in, describe_service, family_of, last_part, same_task_definition
 from .._errors import AwsError, KeyturnError
 from .request import Request
 
@@ -110,7 +110,7 @@ def read_definition(aws: Aws, name: str) -> Definition:
 
 def parse_definition(aws: Aws, answer: Mapping[str, Any]) -> Definition:
     """Make a :class:`Definition` of the raw answer of DescribeTaskDefinition or RegisterTaskDefinition."""
-    raw = answer["taskDefinition"]
+    raw = definition_in(answer, "the service's revision")
     taken, _unknown = aws.split_known("ecs", "RegisterTaskDefinition", raw)
     answered = aws.output_members("ecs", "DescribeTaskDefinition", "taskDefinition")
     read_only = READ_ONLY | (answered - set(taken))
@@ -119,9 +119,9 @@ def parse_definition(aws: Aws, answer: Mapping[str, Any]) -> Definition:
         aws.scrub.add_neighbours(entry.get("value") or "" for entry in container.get("environment") or ())
     _known, unknown = aws.split_known("ecs", "RegisterTaskDefinition", fields)
     return Definition(
-        arn=raw.get("taskDefinitionArn", ""),
-        family=raw.get("family", ""),
-        revision=int(raw.get("revision", 0)),
+        arn=raw.get("taskDefinitionArn") or "",
+        family=raw.get("family") or "",
+        revision=int(raw.get("revision") or 0),
         active=raw.get("status", "ACTIVE") == "ACTIVE",
         fields=fields,
         tags={

@@ -69,10 +69,10 @@ def place_of(container: Mapping[str, Any], variable: str) -> Place:
     secret = [entry for entry in container.get("secrets") or () if entry.get("name") == variable]
     if secret:
         reference = Reference.parse(secret[-1].get("valueFrom") or "")
-        return Place(container["name"], reference.store, reference=reference)
+        return Place(container.get("name", ""), reference.store, reference=reference)
     if plain:
-        return Place(container["name"], ENVIRONMENT, plain[-1].get("value") or "")
-    return Place(container["name"], "")
+        return Place(container.get("name", ""), ENVIRONMENT, plain[-1].get("value") or "")
+    return Place(container.get("name", ""), "")
 
 
 def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | None], request: Request) -> Desired:
@@ -85,7 +85,7 @@ def fold(base: Definition, places: Sequence[Place], value_froms: Sequence[str | 
         KeyturnError: more tags than ECS takes; here, since a secret would be written before the revision is refused.
     """
     fields = copy.deepcopy(dict(base.fields))
-    containers = {container["name"]: container for container in fields.get("containerDefinitions") or ()}
+    containers = {container.get("name", ""): container for container in fields.get("containerDefinitions") or ()}
     for place, value_from in zip(places, value_froms, strict=True):
         container = containers[place.container]
         if value_from is None:

@@ -59,7 +59,7 @@ def _referred(aws: Aws, definition: str) -> set[str] | None:
     answer = aws.call_optional("ecs", "DescribeTaskDefinition", on, taskDefinition=definition)
     if answer is None:
         return None
-    containers = answer["taskDefinition"].get("containerDefinitions") or ()
+    containers = (answer.get("taskDefinition") or {}).get("containerDefinitions") or ()
     return {_bare(entry.get("valueFrom") or "") for box in containers for entry in box.get("secrets") or ()}
 
 
