@@ -46,12 +46,16 @@ def capability_of(module: ModuleType) -> Capability | None:
     return next((found for found in vars(module).values() if isinstance(found, Capability)), None)
 
 
+# By the spec's id: a module keeps its spec, so nothing else ever has that id.
+_FOUND: dict[int, str] = {}
+
+
 def module_of(capability: Capability) -> str:
     """Name of the module that a capability, or a copy of it with another function, is of; empty for none."""
-    for name, module in list(sys.modules.items()):
+    for name, module in [] if id(capability.spec) in _FOUND else list(sys.modules.items()):
         if name.startswith(MODULES) and (found := capability_of(module)) and found.spec is capability.spec:
-            return name.removeprefix(MODULES)
-    return ""
+            _FOUND[id(capability.spec)] = name.removeprefix(MODULES)
+    return _FOUND.get(id(capability.spec), "")
 
 
 def disagreements(result: Json, documented: Json, where: str = "") -> Iterator[str]:

@@ -86,7 +86,8 @@ def grid(markdown: str) -> str:
     out = [".. list-table::", "  :header-rows: 1", ""]
     for row in rows:
         out += [
-            f"  {'*' if not number else ' '} - {cell.strip('|').replace('`', '``')}" for number, cell in enumerate(row)
+            f"  {'*' if not number else ' '} - {cell.strip('|').replace('`', '``')}".rstrip()
+            for number, cell in enumerate(row)
         ]
     return "\n".join(out)
 

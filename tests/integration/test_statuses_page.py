@@ -16,6 +16,7 @@ from simulator import Simulator
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/docsite/rst/statuses.rst"
 PLACE = {"cluster": "elevareai-cluster", "service": "elevareai-api"}
+SOON = {"options": {"timeout": 300, "poll_interval": 60}}
 TASKS_ARE_UNSEEN = ("ListTasks", "DescribeTasks")
 
 
@@ -38,9 +39,9 @@ EXAMPLES: dict[str, Json] = {
     "percent_deadlock": {"service": {"minimumHealthyPercent": 100, "maximumPercent": 100}},
     "circuit_breaker": {**breaks("container_exit"), "denied": TASKS_ARE_UNSEEN},
     "alarm": {"ending": "alarm", "alarm_names": ["elevareai-api-5xx"]},
-    "paused_hook": {"ending": "blue_green", "hook_stage": "POST_SCALE_UP"},
-    "task_protection": {"ending": "task_protection"},
-    "other": {"ending": "deferred_cleanup", "linger": 5000},
+    "paused_hook": {"ending": "blue_green", "hook_stage": "POST_SCALE_UP", **SOON},
+    "task_protection": {"ending": "task_protection", **SOON},
+    "other": {"ending": "deferred_cleanup", "linger": 5000, **SOON},
 }
 
 
@@ -75,6 +76,8 @@ def said(lab: Lab, section: str) -> str:
     if script:
         lab.sim.script(**PLACE, **script)
     rotation = lab.rotate(**PLACE)
+    # The tasks wrote no log. Without this the simulator would load moto to say so.
+    lab.sim.fault("*", "error", times=None, service="logs", code="ResourceNotFoundException")
     for operation in denied:
         lab.sim.fault(operation, "denied", times=None)
     followed = {name: rotation[name] for name in ("deployment_id", "task_definition")}
