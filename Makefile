@@ -12,8 +12,8 @@ EXTRA   = $(if $(ARGS),-- $(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test unit integration sanity lint house-rules types versions matrix awx ansible-lint changelog format bench docs nox \
-  clean
+.PHONY: help demo test unit integration sanity lint house-rules types versions matrix awx \
+  ansible-lint changelog format bench docs nox clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile

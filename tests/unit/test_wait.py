@@ -530,8 +530,6 @@ def test_a_botocore_without_service_deployments_is_named_and_the_rest_judged(
     result = waited(**deploy())
     assert result["status"] == status
     (said,) = result["unverified"]
-    wanted = (
-        rf"service deployment: The installed botocore {botocore.__version__} does not know ecs:\w+; upgrade boto3\."
-    )
-    assert re.fullmatch(wanted, said), said
+    assert said.startswith(f"service deployment: The installed botocore {botocore.__version__} does not know ecs:")
+    assert said.endswith("ServiceDeployments; upgrade boto3.")
     assert not RECORD_CALLS & set(ECS.operations)
