@@ -63,9 +63,9 @@ ROWS = (
     Row("newest", "3.13"),
 )
 
-# For every `make test`: both doors of the central modules, a rotation by the role with its report, one that a smoke test
-# ends with a rollback, the inventory, a key that nobody may see, libraries that will not do. pytest refuses names that
-# are no longer there.
+# For every `make test`: both doors of the central modules, a rotation by the role with its report, one that a smoke
+# test ends with a rollback, the inventory, a key that nobody may see, libraries that will not do. pytest refuses names
+# that are no longer there.
 SMALL = tuple(
     f"tests/integration/{name}"
     for name in (
