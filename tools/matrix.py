@@ -64,8 +64,8 @@ ROWS = (
 )
 
 # For every `make test`: both doors of the central modules, a rotation by the role with its report, one that a smoke
-# test ends with a rollback, the inventory, a key that nobody may see, libraries that will not do. pytest refuses names
-# that are no longer there.
+# test ends with a rollback, the inventory, a key that nobody may see, libraries that will not do. With a name
+# that is no longer there nothing runs, and that is a failure.
 SMALL = tuple(
     f"tests/integration/{name}"
     for name in (
