@@ -12,7 +12,8 @@ EXTRA   = $(if $(ARGS),-- $(ARGS))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo aws test unit integration sanity lint house-rules types awx ansible-lint changelog format bench docs nox release-check clean
+.PHONY: help demo aws test unit integration sanity lint house-rules types versions matrix awx \
+  ansible-lint changelog format bench docs nox release-check clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -26,7 +27,7 @@ aws: .venv/.installed-aws ## The embedded AWS alone, with three environments to 
 test: .venv/.installed-test ## Everything that CI runs
 	@$(STAGES) all
 
-unit integration sanity lint house-rules types awx ansible-lint changelog: .venv/.installed-test
+unit integration sanity lint house-rules types versions awx ansible-lint changelog: .venv/.installed-test
 	@$(STAGES) $@ $(EXTRA)
 
 unit: ## Unit tests
@@ -35,9 +36,13 @@ sanity: ## ansible-test sanity
 lint: ## ruff and yamllint
 house-rules: ## The rules that no linter knows
 types: ## mypy --strict
+versions: ## Unit tests and a few others on the oldest and the newest versions
 awx: ## The objects in examples/awx, against awx.awx's own argument specs
 ansible-lint: ## ansible-lint, profile production
 changelog: ## antsibull-changelog lint
+
+matrix: .venv/bin/python ## All tests on every version that is promised: ARGS="--only oldest -- -k rotate"
+	@$(VENV) tools/matrix.py $(ARGS)
 
 format: .venv/.installed-test ## Let ruff put code into shape
 	@$(VENV) -m ruff check --fix-only --quiet

@@ -23,8 +23,10 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 import collection_tree  # noqa: E402
 
-# "ci" gives the same examples on every run and never fails for a slow machine; "search" looks for new ones.
+# "ci" gives the same examples on every run and never fails for a slow machine, "brief" a few of them; "search" looks
+# for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("brief", hypothesis.settings.get_profile("ci"), max_examples=10)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -46,6 +48,16 @@ def collections_tree() -> str:
 def collections_path() -> str:
     """What collections_tree() says."""
     return collections_tree()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, and say so, what the installed botocore does not know: see fakes.model."""
+    from fakes.model import known
+
+    for item in items:
+        for what in (mark.args[0] for mark in item.iter_markers("needs")):
+            if not known(what):
+                item.add_marker(pytest.mark.skip(f"the installed botocore does not know {what}"))
 
 
 @pytest.fixture(autouse=True)

@@ -75,13 +75,13 @@ def script(name: str, *arguments: str) -> tuple[str, ...]:
     return (PYTHON, str(SCRIPTS / name), *arguments)
 
 
-def pytest(folder: str) -> Commands:
+def pytest(*names: str, python: str = PYTHON) -> Commands:
     return [
         (
-            PYTHON,
+            python,
             "-m",
             "pytest",
-            f"tests/{folder}",
+            *names,
             "-q",
             "--numprocesses=auto",
             "--dist=loadfile",
@@ -123,6 +123,10 @@ def changelog() -> Commands:
     return [script("antsibull-changelog", "lint")]
 
 
+def versions() -> Commands:
+    return [(PYTHON, "tools/matrix.py", "--small", "--only", "oldest", "newest")]
+
+
 def sanity() -> Commands:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return [script("ansible-test", "sanity", "--local", "--color", "no", "--python", version)]
@@ -148,8 +152,9 @@ STAGES: dict[str, Stage] = {
     "lint": Stage(in_checkout, lint, r"^(\d+) files? already formatted", "files"),
     "house-rules": Stage(in_checkout, house_rules, r"^House rules: (\d+) files", "files"),
     "types": Stage(in_linked_tree, types, r"no issues found in (\d+) source file", "files"),
-    "unit": Stage(in_checkout, lambda: pytest("unit"), r"\b(\d+) passed", "tests"),
-    "integration": Stage(in_checkout, lambda: pytest("integration"), r"\b(\d+) passed", "tests"),
+    "unit": Stage(in_checkout, lambda: pytest("tests/unit"), r"\b(\d+) passed", "tests"),
+    "integration": Stage(in_checkout, lambda: pytest("tests/integration"), r"\b(\d+) passed", "tests"),
+    "versions": Stage(in_checkout, versions, r"\b(\d+) passed", "tests"),
     "awx": Stage(in_checkout, awx, r"\b(\d+) passed", "tests"),
     "docs": Stage(in_linked_tree, docs, r"$^", ""),
     "changelog": Stage(in_checkout, changelog, r"$^", ""),
@@ -171,7 +176,7 @@ def run(command: Sequence[str], where: Where) -> tuple[int, str]:
     shown = [Path(part).name if part.startswith(str(SCRIPTS)) else part for part in command]
     print(f"$ {shlex.join(shown)}", flush=True)
     path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', '')}"
-    environment = {**os.environ, **PLAIN, **where.environment, "PATH": path}
+    environment = {**os.environ, **PLAIN, "PATH": path, **where.environment}
     lines = []
     with subprocess.Popen(
         command,

@@ -21,7 +21,11 @@ class ActionModule(DirectAction):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        return {**result, "_ansible_no_log": True} if result.get("value") else result
+        if not result.get("value"):
+            return result
+        # ansible-core up to 2.18 forgets what the result says, and goes by the task; later ones go by the result.
+        self._task.no_log = True
+        return {**result, "_ansible_no_log": True}
 
     def _elsewhere(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         asked, self._task.no_log = self._task.no_log, True

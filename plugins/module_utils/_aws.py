@@ -12,15 +12,16 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import importlib.metadata
 import json
 import os
 import random
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.common.parameters import env_fallback
 
 from ._errors import AccessDeniedError, AwsError, KeyturnError, NotSupportedError
@@ -37,9 +38,9 @@ try:
     import botocore.response
     import botocore.session
 
-    HAS_BOTO3 = True
-except ImportError:
-    HAS_BOTO3 = False
+    HAS_BOTO3, _IMPORT_ERROR = True, ""
+except ImportError as no_boto3:
+    HAS_BOTO3, _IMPORT_ERROR = False, str(no_boto3)
 
 COLLECTION_VERSION = "0.1.0"
 MINIMUM_BOTOCORE = (1, 34, 0)
@@ -541,12 +542,26 @@ def _unsent_errors() -> tuple[type[Exception], ...]:
 
 
 def _check_libraries() -> None:
+    """Refuse libraries that are missing, too old, or cannot be imported, as an old one beside a newer urllib3."""
     if not HAS_BOTO3:
-        raise KeyturnError(missing_required_lib("boto3 and botocore"))
-    version = tuple(int(part) for part in re.findall(r"\d+", botocore.__version__)[:3])
-    if version < MINIMUM_BOTOCORE:
-        wanted = ".".join(str(part) for part in MINIMUM_BOTOCORE)
-        raise KeyturnError(f"botocore {botocore.__version__} is too old: {wanted} or newer is needed; upgrade boto3.")
+        found = f"{_installed('boto3')} and {_installed('botocore')} cannot be imported ({_IMPORT_ERROR})"
+    elif tuple(int(part) for part in re.findall(r"\d+", botocore.__version__)[:3]) < MINIMUM_BOTOCORE:
+        found = f"botocore {botocore.__version__} is too old"
+    else:
+        return
+    wanted = ".".join(str(part) for part in MINIMUM_BOTOCORE)
+    raise KeyturnError(
+        f"{found}: boto3 and botocore {wanted} or newer are needed. Install them with {sys.executable} -m pip install "
+        f"--upgrade 'boto3>={wanted}', or let ansible_python_interpreter name a Python that has them."
+    )
+
+
+def _installed(package: str) -> str:
+    """The package with its version, where there is one."""
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return package
 
 
 def _retry_refused(

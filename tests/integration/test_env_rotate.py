@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from fakes.model import RECORDS
 from integration.support import (
     ENVIRONMENT,
     NEIGHBOUR,
@@ -77,6 +78,7 @@ def test_one_value_changes_and_nothing_else(lab: Lab) -> None:
     only_the_value_differs(lab)
 
 
+@pytest.mark.needs("ecs:RegisterTaskDefinition.enableFaultInjection")
 def test_a_rich_definition_is_carried_over(lab: Lab) -> None:
     """Members of every kind and depth that RegisterTaskDefinition takes."""
     rich = {
@@ -188,6 +190,7 @@ def tagged_by_aws(lab: Lab) -> Any:
 # Idempotent
 
 
+@RECORDS
 def test_the_second_run_changes_nothing(lab: Lab) -> None:
     lab.environment()
     first = lab.rotate()
@@ -506,6 +509,7 @@ def test_a_registration_that_never_answers_is_told(lab: Lab) -> None:
     assert (result["changed"], result["actions"]) == (False, [])
 
 
+@RECORDS
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_update_without_an_answer_makes_one_deployment(lab: Lab, times: int) -> None:
     lab.environment()
@@ -636,6 +640,7 @@ def test_a_role_that_may_not_be_assumed_is_told(lab: Lab) -> None:
     assert "sts:AssumeRole" in result["msg"] and role in result["msg"]
 
 
+@RECORDS
 def test_every_call_names_the_collection(lab: Lab) -> None:
     lab.environment()
     lab.sim.clear_calls()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.model import CONDITIONAL_WRITES, RECORDS
 from integration.iam import BREAKER, FEATURES, Feature, Guarded, covers, listed, policy
 from integration.support import Json, standing_still
 
@@ -95,7 +96,10 @@ def takeable(name: str, statements: list[Json]) -> Iterator[tuple[int, str]]:
         yield from ((index, action) for action in actions if EVERY_ACTION and len(actions) > 1)
 
 
-@pytest.mark.parametrize("name", FEATURES)
+NEEDS = {"rotate": RECORDS, "role": CONDITIONAL_WRITES, "caller": CONDITIONAL_WRITES, "revoke": CONDITIONAL_WRITES}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in FEATURES])
 def test_enough_nothing_too_much_and_what_lacks_is_named(lab: Guarded, name: str) -> None:
     runs = {title: as_principal(lab, name, feature) for title, feature in FEATURES[name].items()}
     for title, run in runs.items():
@@ -176,7 +180,7 @@ def test_tasks_start_with_the_execution_roles_policy_and_fail_without_a_statemen
         _write([f"execution.json without {sid} | {one} | {ended[one]['msg']}"])
 
 
-@pytest.mark.parametrize(("first", "sees"), [(5, False), (7, True)])
+@pytest.mark.parametrize(("first", "sees"), [(5, False), pytest.param(7, True, marks=RECORDS)])
 def test_a_value_in_the_environment_needs_the_first_statements_only(lab: Guarded, first: int, sees: bool) -> None:
     """As the README and the page say it."""
     lab.begin()

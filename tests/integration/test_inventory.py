@@ -232,7 +232,7 @@ def test_constructed_features_and_hostname(aws: Simulator, read: Read) -> None:
     with pytest.raises(AnsibleError, match="no_such_variable"):
         read(strict=True, compose={"nothing": "no_such_variable"})
     with pytest.raises(AnsibleParserError, match=r"hostname gives elevareai-api.* a name with characters"):
-        read(hostname="'{' ~ '{ 1 }' ~ '}'")
+        read(hostname="'{b}'")
     with pytest.raises(AnsibleParserError, match="hostname fails for elevareai-api"):
         read(strict=True, hostname="ecs_tags.Environment")
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fakes.model import RECORDS
 from leaks import page
 from leaks.canaries import NEW, PROVIDER_KEY, VALUES, Search, echoes, notations, traces
 from leaks.cases import CASES, Case, Json
@@ -52,7 +53,15 @@ def test_a_value_is_seen_where_the_table_says_and_nowhere_else(matrix: Matrix, s
     assert bool(sink.shows) == bool(sink.remedy), "who shows a value says how to avoid it"
 
 
-@pytest.mark.parametrize(("door", "case"), [(door, case) for door in DOORS for case in CASES_OF[door]], ids=str)
+ENDED = [
+    # Without records nothing tells that the revision that runs is the one that ECS went back to.
+    pytest.param(door, case, marks=[RECORDS] if case.name == "rollout that fails" else ())
+    for door in DOORS
+    for case in CASES_OF[door]
+]
+
+
+@pytest.mark.parametrize(("door", "case"), ENDED, ids=str)
 def test_a_case_ends_as_its_row_says(matrix: Matrix, door: str, case: Case) -> None:
     """Through either door: a case that ends otherwise searches for something else."""
     result = matrix.results[door][case.name]

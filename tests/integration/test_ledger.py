@@ -18,6 +18,7 @@ import yaml
 
 from ansible_collections.keyturn.ecs.plugins.modules import ledger, ledger_info
 from benchmark.ledger import BUCKET, client, connection, s3_server
+from fakes.model import CONDITIONAL_WRITES
 from integration.support import FOLDER, Json, Playbook
 from simulator import Simulator
 
@@ -66,7 +67,14 @@ class Run:
     lines: list[str]
 
 
-@pytest.fixture(scope="module", params=["file local", "file bastion", "bucket local", "bucket bastion"])
+WHERE = [
+    "file local",
+    "file bastion",
+    *(pytest.param(f"bucket {door}", marks=CONDITIONAL_WRITES) for door in ("local", "bastion")),
+]
+
+
+@pytest.fixture(scope="module", params=WHERE)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collections_path: str) -> Run:
     """All cases in one playbook, with diffs, at the highest verbosity that users have."""
     where, door = request.param.split()
@@ -151,6 +159,7 @@ def test_no_key_is_shown_by_the_module(run: Run) -> None:
     assert KEY not in run.shown
 
 
+@CONDITIONAL_WRITES
 def test_the_embedded_aws_takes_a_ledger(tmp_path: Path, collections_path: str) -> None:
     """Through an assumed role, as into an account for audits."""
     with Simulator.start(speed=0, throttling=False) as sim:
@@ -170,6 +179,7 @@ def test_the_embedded_aws_takes_a_ledger(tmp_path: Path, collections_path: str) 
         assert json.loads(body) == FIRST
 
 
+@CONDITIONAL_WRITES
 def test_two_processes_at_once() -> None:
     """500 appends each to a file, then 40 to an object: the benchmark's own verdict."""
     script = FOLDER.parent / "benchmark" / "ledger.py"

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fakes.model import RECORDS
 from integration.stores import CASES, JSON_TEXT, Stores
 from integration.support import ENVIRONMENT, NEIGHBOUR, NEW, OLD, THIRD, VARIABLE, Json, environment_of, standing_still
 from simulator import Simulator
@@ -74,6 +75,7 @@ def test_a_deployment_since_the_read_is_not_deployed_over(lab: Stores) -> None:
     assert lab.holds() == {NEW}
 
 
+@RECORDS
 @pytest.mark.parametrize("name", ["environment", "pinned"])
 def test_a_deployment_that_was_deployed_over_is_told(lab: Stores, name: str) -> None:
     CASES[name].make(lab)
@@ -112,6 +114,7 @@ def test_a_rollback_does_not_go_over_it_either(lab: Stores) -> None:
     assert "was not deployed over" in result["msg"] and "run it again" in result["msg"]
 
 
+@RECORDS
 def test_a_rollback_that_went_over_it_says_so(lab: Stores) -> None:
     lab.environment()
     rotation = lab.rotate()

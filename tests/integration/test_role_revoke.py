@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from fakes.model import CONDITIONAL_WRITES
 from integration.role_runs import ENVIRONMENTS, NEW_VALUE, OLD_VALUE, UNANSWERED, Play, Run
 from integration.test_env_info import overriding
 from integration.test_role_rotation import assert_no_value
@@ -194,6 +195,7 @@ def test_without_a_record(aws: Simulator, environments: dict[str, Any], play: Pl
     assert "Key key_middle is revoked" in done.flat
 
 
+@CONDITIONAL_WRITES
 def test_a_record_in_a_bucket_is_read_back(
     aws: Simulator, environments: dict[str, Any], play: Play, provider: Provider
 ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,44 @@ def test_aws_config_is_laid_over_ours() -> None:
 
 
 def test_an_old_botocore_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botocore.__version__", "1.33.9")
-    with pytest.raises(KeyturnError, match=re.escape("1.34.0")):
+    """What was found, what is needed, and what to do."""
+    monkeypatch.setattr("botocore.__version__", "1.33.13")
+    with pytest.raises(KeyturnError) as caught:
         Aws(OPTIONS)
+    assert caught.value.msg.startswith("botocore 1.33.13 is too old: boto3 and botocore 1.34.0 or newer are needed.")
+    assert f"{sys.executable} -m pip install --upgrade 'boto3>=1.34.0'" in caught.value.msg
+
+
+@pytest.mark.parametrize("version", ["1.34.0", "1.34.0.dev1", "1.100.0", "2.0.0"])
+def test_the_oldest_botocore_and_newer_ones_will_do(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr("botocore.__version__", version)
+    assert Aws(OPTIONS).region == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("versions", "found"),
+    [
+        ({}, "boto3 and botocore cannot be imported (No module named 'boto3')"),
+        (
+            {"boto3": "1.20.0", "botocore": "1.23.0"},
+            "boto3 1.20.0 and botocore 1.23.0 cannot be imported (No module named 'boto3')",
+        ),
+    ],
+    ids=["missing", "installed, but of no use"],
+)
+def test_what_cannot_be_imported_is_told_with_its_version(
+    monkeypatch: pytest.MonkeyPatch, versions: dict[str, str], found: str
+) -> None:
+    """An old botocore beside a newer urllib3 is installed, and cannot be imported."""
+
+    def version(package: str) -> str:
+        if package not in versions:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return versions[package]
+
+    monkeypatch.setattr(_aws, "HAS_BOTO3", False)
+    monkeypatch.setattr(_aws, "_IMPORT_ERROR", "No module named 'boto3'")
+    monkeypatch.setattr("importlib.metadata.version", version)
+    with pytest.raises(KeyturnError) as caught:
+        Aws(OPTIONS)
+    assert caught.value.msg.startswith(f"{found}: boto3 and botocore 1.34.0 or newer are needed. Install them with ")

@@ -26,6 +26,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.desired impo
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.plan import Plan, holds, make_plan, normal
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.request import Request
 from ansible_collections.keyturn.ecs.plugins.module_utils._rotation.target import Target, decide
+from fakes.model import RECORDS
 from fakes.network import OPTIONS, ROTATE_OPTIONS, InTurn
 
 OLD, NEW, KEY = "sk-old-00000000", "sk-new-11111111", "OPENAI_API_KEY"
@@ -344,7 +345,9 @@ def test_a_revision_of_an_interrupted_run_is_found_by_another_person_at_another_
 # Somebody else at the same time
 
 
-@pytest.mark.parametrize(("number", "rivals"), [("1", ()), ("3", ("ecs-svc/3 of s:43",)), ("2", ())])
+@pytest.mark.parametrize(
+    ("number", "rivals"), [("1", ()), pytest.param("3", ("ecs-svc/3 of s:43",), marks=RECORDS), ("2", ())]
+)
 def test_a_deployment_that_was_known_is_no_rival(number: str, rivals: tuple[str, ...]) -> None:
     """One that is superseded stops, too, and ECS's record of it is a moment younger than the deployment."""
 

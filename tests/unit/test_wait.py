@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import botocore
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.keyturn.ecs.plugins.module_utils._aws import Aws
+from ansible_collections.keyturn.ecs.plugins.module_utils._aws import REPEAT, Aws
 from ansible_collections.keyturn.ecs.plugins.module_utils._errors import KeyturnError
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout import observe
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.judge import FINAL
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import wait
 from fakes.engine import Engine
+from fakes.model import RECORDS
 from fakes.network import OPTIONS
 from simulator.endings import CAUSES, ENDINGS
 
@@ -316,6 +318,7 @@ def no_records(operation: str, answer: dict[str, Any], _count: int) -> dict[str,
     return {"serviceDeployments": [], "failures": [{"arn": arn, "reason": "MISSING"} for arn in arns]}
 
 
+@RECORDS
 def test_records_that_are_missing_leave_the_rest_of_the_evidence() -> None:
     result = rolled(no_records)
     assert result["status"] == "completed"
@@ -477,6 +480,7 @@ def test_what_ended_long_ago_takes_three_calls() -> None:
     assert ECS.operations == SETTLED_CALLS
 
 
+@RECORDS
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -493,6 +497,7 @@ def test_what_may_have_left_something_is_looked_at_whole(wanted: dict[str, Any])
     assert ECS.operations.count("ListTasks") >= 2
 
 
+@RECORDS
 @pytest.mark.parametrize(
     ("member", "value"),
     [("health", "UNHEALTHY"), ("last_status", "PENDING"), ("started_by", "ecs-svc/0000000000000000001")],
@@ -524,3 +529,24 @@ def test_without_the_list_of_tasks_what_ended_long_ago_is_judged_by_the_rest() -
     ECS.begin(TASK_CALLS)
     result = settled()
     assert (result["status"], result["unverified"][0][:5]) == ("completed", "tasks")
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"), [("completes", "completed"), ("circuit_breaker", "rolled_back"), ("crash_loop", "failed")]
+)
+def test_a_botocore_without_service_deployments_is_named_and_the_rest_judged(
+    monkeypatch: pytest.MonkeyPatch, ending: str, status: str
+) -> None:
+    """botocore knows them since 1.35.52. What it does not know, its clients have no method for."""
+    client = type(AWS._client("ecs", REPEAT))
+    for method in ("list_service_deployments", "describe_service_deployments", "describe_service_revisions"):
+        monkeypatch.delattr(client, method, raising=False)
+    ECS.begin()
+    ECS.environment()
+    ECS.script(ending)
+    result = waited(**deploy())
+    assert result["status"] == status
+    (said,) = result["unverified"]
+    assert said.startswith(f"service deployment: The installed botocore {botocore.__version__} does not know ecs:")
+    assert said.endswith("ServiceDeployments; upgrade boto3.")
+    assert not RECORD_CALLS & set(ECS.operations)

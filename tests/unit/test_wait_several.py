@@ -20,6 +20,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.judge import 
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.together import Reads, Together
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock, Watch, _groups, wait
 from fakes.engine import START, Engine
+from fakes.model import RECORDS
 from fakes.network import OPTIONS, Answer
 
 AWS = Aws(OPTIONS)
@@ -102,6 +103,7 @@ def bodies(operation: str) -> list[dict[str, Any]]:
 # How many calls
 
 
+@RECORDS
 @pytest.mark.parametrize(("count", "calls"), [(1, 1), (3, 1), (10, 1), (25, 3)])
 def test_one_call_asks_for_ten_services(count: int, calls: int) -> None:
     alone = waited(deploy(named(1)))
@@ -147,6 +149,7 @@ def test_names_and_arns_may_be_mixed_and_one_service_be_asked_for_twice() -> Non
     assert bodies("DescribeServices")[1]["services"] == ["s1"]  # the second who asks for it
 
 
+@RECORDS
 def test_a_record_is_read_along_by_the_name_that_was_found() -> None:
     def without_current(operation: str, body: dict[str, Any]) -> Answer | None:
         answer = ECS._operate(operation, body)
@@ -161,6 +164,7 @@ def test_a_record_is_read_along_by_the_name_that_was_found() -> None:
     assert [{arn.split("/")[2] for arn in arns} for arns in asked] == [{"s0"}, {"s1"}, {"s0", "s1"}]
 
 
+@RECORDS
 def test_who_waits_for_one_service_asks_for_nothing_else() -> None:
     result = waited(deploy(named(1), ["superseded"]))
     assert statuses(result) == ["superseded"]
@@ -276,6 +280,7 @@ def test_a_service_that_is_deleted_meanwhile_is_given_up_alone() -> None:
     assert "the service is gone" in result["msg"]
 
 
+@RECORDS
 def test_a_record_that_may_not_be_read_is_missed_by_its_service_alone() -> None:
     entries = deploy(named(4), ["blue/green"] * 4)
     listed = ECS.call("ListServiceDeployments", cluster="c", service="s1")["serviceDeployments"]
@@ -289,6 +294,7 @@ def test_a_record_that_may_not_be_read_is_missed_by_its_service_alone() -> None:
     assert len(asked) > 5
 
 
+@RECORDS
 def test_a_bad_ending_is_told_from_what_was_read_after_it_showed() -> None:
     entries = deploy(named(3))
     result = waited(entries, timeout=10)
@@ -300,6 +306,7 @@ def test_a_bad_ending_is_told_from_what_was_read_after_it_showed() -> None:
         assert max(read) > service
 
 
+@RECORDS
 @pytest.mark.parametrize("code", ["ThrottlingException", "ServerException", "InvalidParameterException"])
 def test_where_a_call_about_several_always_fails_each_is_asked_alone(
     code: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,33 @@
+# Copyright: Contributors to the keyturn.ecs project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the installed botocore knows of AWS. An old one is promised to do, and leaves a few things out."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import botocore.session
+import pytest
+
+# Records of service deployments: since botocore 1.35.52.
+RECORDS = pytest.mark.needs("ecs:ListServiceDeployments")
+# Writes that are refused when somebody else wrote meanwhile: since botocore 1.35.69.
+CONDITIONAL_WRITES = pytest.mark.needs("s3:PutObject.IfMatch")
+
+
+@functools.lru_cache
+def known(what: str) -> bool:
+    """Tell whether botocore knows an operation (``ecs:ListServiceDeployments``), or a member of its request."""
+    service, _, operation = what.partition(":")
+    operation, _, member = operation.partition(".")
+    model: Any = botocore.session.Session().get_service_model(service)
+    return operation in model.operation_names and (
+        not member or member in model.operation_model(operation).input_shape.members
+    )
+
+
+def unverified(result: dict[str, Any]) -> list[str]:
+    """What a wait could not look at, but for records that the installed botocore does not know."""
+    unknown = () if known("ecs:ListServiceDeployments") else ("service deployment: The installed botocore ",)
+    return [line for line in result["unverified"] if not line.startswith(unknown)]
