@@ -25,6 +25,7 @@ from ansible.parsing.dataloader import DataLoader
 
 from collection_tree import copied
 from documentation import blocks, checks, walk
+from simulator import Simulator
 
 PAGES = blocks.pages()
 FIRST = blocks.ROOT / "docs/docsite/rst/first_rotation.rst"
@@ -134,6 +135,52 @@ def test_page(page: Path, tmp_path: Path, checkout: Path, collections_path: str)
     print(f"{page.relative_to(blocks.ROOT)}: {dict(done)}")
     installed = (tmp_path / ".ansible/collections/ansible_collections/keyturn/ecs/MANIFEST.json").exists()
     assert installed is (page == FIRST)
+
+
+# EXAMPLES that end with a task which cannot succeed here, and why. All before it are run, and it fails.
+STOPS_AT = {
+    "dotenv_value": "The same on every developer's machine that has the variable",  # there are no such machines
+    "ecs_env_rotate": "Rotate in another account, and only if nobody did since",  # the key has another fingerprint
+    "ecs_log_scan": "Accept a clean log only if there was one",  # there is none
+    "ledger": "Record it in a bucket of the security account",  # there is no S3, nor anything to record
+}
+BEFORE = [
+    {
+        "name": "Let there be a rotation",
+        "keyturn.ecs.ecs_env_rotate": {
+            "cluster": "elevareai-cluster", "service": "elevareai-api", "variable": "OPENAI_API_KEY",
+            "value": "{{ lookup('ansible.builtin.env', 'OPENAI_API_KEY') }}",
+        },
+        "register": "rotation",
+    },
+    {
+        "name": "Let it end",
+        "keyturn.ecs.ecs_rollout_wait": {"cluster": "elevareai-cluster", "service": "elevareai-api"},
+    },
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("every", [True] if ALL else [False], ids=lambda every: "all" if every else "one")
+def test_examples_of_modules(every: bool, tmp_path: Path, checkout: Path, collections_path: str) -> None:
+    """They run as they stand, one module after the other, on the three environments. By default one of them does."""
+    found = [block for block in blocks.examples() if checks.kind(block) == "tasks"]
+    wanted = found if every else [block for block in found if Path(block.source).stem == "ecs_env_info"]
+    with walk.user(tmp_path, checkout, collections_path) as reader:
+        (tmp_path / "src/elevareai-api").mkdir(parents=True)
+        (tmp_path / "src/elevareai-api/.env").touch()
+        aws = Simulator(reader.variables()["AWS_ENDPOINT_URL"])
+        aws.create_environment(
+            "elevareai-cluster", "elevareai-worker", environment={"OPENAI_API_KEY": "sk-proj-worker"}
+        )
+        for block in wanted:
+            name = Path(block.source).stem
+            play = {"hosts": "localhost", "gather_facts": False, "tasks": [*BEFORE, *blocks.loaded(block)]}
+            play["vars"] = {"ansible_python_interpreter": sys.executable, "rotate_project_name": "elevareai"}
+            (reader.folder / "example.yml").write_text(yaml.safe_dump([play]))
+            reader.run(blocks.Command("", f"export AWS_REGION=us-east-1 OPENAI_API_KEY={reader.new_key()}"))
+            ran = reader.run(blocks.Command("", "ansible-playbook -i inventory example.yml"))
+            stopped = re.findall(r"^TASK \[(.*)\]", ran.text, re.MULTILINE)[-1] if ran.code else None
+            assert stopped == STOPS_AT.get(name), ran.text
 
 
 # What a beginner gets wrong, all in one run: host variables, what is said, and how the page about it puts that.
