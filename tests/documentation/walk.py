@@ -24,10 +24,7 @@ SPEED = 60
 # What is not run as it stands: pattern, and why. Such a command is still parsed.
 NOT_EXECUTED = (
     (r"git clone ", "fetches the repository from the network"),
-    (r"(\S+ -m )?pip install ", "fetches packages from the network; the test has them"),
-    (r"python3 -m venv ", "only for what pip would install"),
     (r"\. (\.venv|venv)/bin/activate", "the environment that runs the tests is active"),
-    (r"ansible-galaxy collection install keyturn\.ecs\b", "fetches the collection from Galaxy"),
     (r"make (?!aws)", "CI runs these targets, or takes them apart into what the tests run"),
     (r"(HYPOTHESIS_PROFILE|KEYTURN_DOCS)=", "a search takes as long as one lets it"),
     (r"\S*python tools/leak_matrix.py", "minutes; `tests/integration/test_leaks.py` runs its cases"),

@@ -116,10 +116,11 @@ def test_inventories_are_read_as_they_are_meant(tmp_path: Path) -> None:
 
 def walked(page: Path, reader: walk.Reader) -> int:
     """Go through a page; the number of its commands that ran. Fails where the page promises what is not so."""
-    number = 0
-    for number, ran in enumerate(walk.walk(page, reader), 1):
+    done = []
+    for ran in walk.walk(page, reader):
         assert_none(ran.complaints())
-    return number
+        done.append(ran)
+    return len(done)
 
 
 @pytest.mark.parametrize("page", [FIRST, *(WALKED if ALL else ())], ids=lambda page: page.stem)
