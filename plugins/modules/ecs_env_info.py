@@ -110,7 +110,7 @@ EXAMPLES = r"""
 
 - name: Go on only when nothing holds it any more
   ansible.builtin.assert:
-    that: old.clear
+    that: old['clear']
     fail_msg: "{{ old.holders | map(attribute='evidence') | list + old.unverified }}"
 """
 

@@ -24,10 +24,7 @@ SPEED = 60
 # What is not run as it stands: pattern, and why. Such a command is still parsed.
 NOT_EXECUTED = (
     (r"git clone ", "fetches the repository from the network"),
-    (r"(\S+ -m )?pip install ", "fetches packages from the network; the test has them"),
-    (r"python3 -m venv ", "only for what pip would install"),
     (r"\. (\.venv|venv)/bin/activate", "the environment that runs the tests is active"),
-    (r"ansible-galaxy collection install keyturn\.ecs\b", "fetches the collection from Galaxy"),
     (r"make (?!aws)", "CI runs these targets, or takes them apart into what the tests run"),
     (r"(HYPOTHESIS_PROFILE|KEYTURN_DOCS)=", "a search takes as long as one lets it"),
     (r"\S*python tools/leak_matrix.py", "minutes; `tests/integration/test_leaks.py` runs its cases"),
@@ -192,9 +189,9 @@ class Reader:
             return str(json.load(answer)["value"])
 
 
-def reason(command: blocks.Command) -> str | None:
-    """Why a command is not executed; None when it is."""
-    return next((why for pattern, why in NOT_EXECUTED if re.match(pattern, command.text)), None)
+def reason(command: blocks.Command) -> str:
+    """Why a command is not executed; empty when it is."""
+    return next((why for pattern, why in NOT_EXECUTED if re.match(pattern, command.text)), "")
 
 
 def steps(page: Path) -> Iterator[blocks.Block | blocks.Command]:
@@ -206,17 +203,24 @@ def steps(page: Path) -> Iterator[blocks.Block | blocks.Command]:
             yield block
 
 
-def walk(page: Path, reader: Reader) -> Iterator[Ran | tuple[blocks.Command, str]]:
-    """Do it: what ran, and what did not with the reason."""
-    own_account = False
+def planned(page: Path) -> Iterator[tuple[blocks.Block | blocks.Command, str]]:
+    """Steps, each with the reason why it is not done; empty where it is."""
+    why_not = NOT_WALKED.get(page.stem, "")
     for step in steps(page):
-        if isinstance(step, blocks.Block):
-            if not own_account:
-                reader.write(step)
+        if step.text.startswith(OWN_ACCOUNT):
+            why_not = why_not or "the reader's own account"
+        yield step, why_not or (reason(step) if isinstance(step, blocks.Command) else "")
+
+
+def walk(page: Path, reader: Reader) -> Iterator[Ran]:
+    """Do it: what ran."""
+    for step, why_not in planned(page):
+        if why_not:
             continue
-        own_account |= step.text.startswith(OWN_ACCOUNT)
-        why = "the reader's own account" if own_account else reason(step)
-        yield reader.run(step) if why is None else (step, why)
+        if isinstance(step, blocks.Block):
+            reader.write(step)
+        else:
+            yield reader.run(step)
 
 
 @contextlib.contextmanager
