@@ -26,6 +26,13 @@ def last_part(name_or_arn: str) -> str:
     return name_or_arn.rsplit("/", 1)[-1]
 
 
+def without_nulls(data: Any) -> Any:
+    """JSON without the members that are null, as botocore leaves them out of what it parses."""
+    if isinstance(data, dict):
+        return {name: without_nulls(value) for name, value in data.items() if value is not None}
+    return [without_nulls(value) for value in data if value is not None] if isinstance(data, list) else data
+
+
 def definition_in(answer: Mapping[str, Any], on: str) -> Mapping[str, Any]:
     """The task definition that an answer describes; raises KeyturnError where an endpoint answers without one."""
     found: Mapping[str, Any] | None = answer.get("taskDefinition")

@@ -65,12 +65,32 @@ record:
   type: str
   sample: rotations.jsonl
 provider:
-  description:
-    - What is known of the provider of the key, from the role and from C(rotate_providers).
-    - RV(provider.probe) has the options of M(keyturn.ecs.api_key_probe), or is the name of another module that asks; it
-      is null for a provider that is not asked.
+  description: What is known of the provider of the key, from the role and from C(rotate_providers).
   returned: success
   type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    variables:
+      description: Names of C(rotate_variable) for which it is chosen.
+      type: list
+      elements: str
+    value_pattern:
+      description: What a value must match; empty for anything.
+      type: str
+    probe:
+      description:
+        - Options of M(keyturn.ecs.api_key_probe), or the name of another module that asks. Null for a provider that is
+          not asked.
+      type: raw
+    log_patterns:
+      description: How a log tells that the key was refused.
+      type: list
+      elements: str
+    keys_at:
+      description: Where keys are made and revoked by hand.
+      type: str
   sample:
     name: generic
     variables: []

@@ -141,6 +141,7 @@ ONCE: list[tuple[str, str, Path, bool]] = [
     ("there and back", "DescribeTaskDefinition", ("taskDefinition", "taskDefinitionArn"), True),
     ("there and back", "DescribeTaskDefinition", ("taskDefinition", "revision"), True),
     ("there and back", "UpdateService", ("service",), True),
+    ("there and back", "UpdateService", ("service", "clusterArn"), True),
     ("preflight", "DescribeServices", ("services", "*", "serviceArn"), False),
     ("wait, completes", "DescribeTaskDefinition", ("taskDefinition",), False),
     ("wait, task_protection", "GetTaskProtection", ("protectedTasks", "*", "taskArn"), False),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._aws import AGAIN_PAUSES, Aws
-from .._ecs import Deployment, Service, describe_service, epoch, last_part, same_task_definition
+from .._ecs import Deployment, Service, describe_service, epoch, last_part, same_task_definition, without_nulls
 from .._errors import AccessDeniedError, AwsError, KeyturnError, unsure
 from .._stores import store
 from .._stores.held import Write, Written
@@ -276,7 +276,9 @@ def _send_update(
                 raise
         else:
             found = answer.get("service")
-            return Service.parse(found) if found else describe_service(aws, service.cluster, service.name)
+            return (
+                Service.parse(without_nulls(found)) if found else describe_service(aws, service.cluster, service.name)
+            )
         pause(seconds)
         after = describe_service(aws, service.cluster, service.name)
         if _made(service, after, task_definition) is not None:
