@@ -83,7 +83,8 @@ def pytest(*names: str, python: str = PYTHON) -> Commands:
             "pytest",
             *names,
             "-q",
-            "--numprocesses=auto",
+            # One more than CPUs: a playbook's tests wait for processes, and for rollouts.
+            f"--numprocesses={(os.cpu_count() or 1) + 1}",
             "--dist=loadfile",
             "--no-loadscope-reorder",
         )

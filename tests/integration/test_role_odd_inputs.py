@@ -64,7 +64,10 @@ ODD: dict[str, tuple[dict[str, Any], str]] = {
         "body_pattern of rotate_smoke_test",
     ),
     "log-pattern": ({"rotate_log_patterns": ["fine", "("]}, "rotate_log_patterns holds something"),
-    "value-pattern": ({"rotate_value_pattern": "("}, "value_pattern is not a regular expression"),
+    "value-pattern": (
+        {"rotate_value_pattern": "("},
+        "rotate_value_pattern holds something that is no regular expression",
+    ),
     "half-a-failure": ({"rotate_max_failed_tasks": 1.5}, "rotate_max_failed_tasks must be a whole number"),
     "for-ever": ({"rotate_timeout": "9" * 400}, "rotate_timeout must be a whole number"),
     "settle-for-a-year": ({"rotate_settle": 31_536_000}, "rotate_settle must be a whole number"),

@@ -63,6 +63,8 @@ def test_a_value_is_told_by_its_form(name: str) -> None:
         assert f"does not match value_pattern {provider['value_pattern']} of provider {name}: check" in said
         assert value not in said
         assert [*mismatch(provider, {"rotate_value_pattern": "."}, value)] == []
+        (own,) = mismatch(provider, {"rotate_value_pattern": "^own-"}, value)
+        assert "rotate_value_pattern ^own-: " in own and value not in own
     assert [*mismatch(provider, {}, f" {its[0]}")] == []
 
 

@@ -52,6 +52,7 @@ def patterns(given: Mapping[str, Any]) -> Iterator[str]:
     """What is no regular expression, while nothing depends on it."""
     smoke_test = given.get("rotate_smoke_test") or {}
     found = {
+        "rotate_value_pattern": [given.get("rotate_value_pattern") or ""],
         "rotate_log_patterns": [one for one in given.get("rotate_log_patterns") or [] if one != ""],
         "body_pattern of rotate_smoke_test": [smoke_test.get("body_pattern") or ""],
     }

@@ -78,15 +78,22 @@ def chosen(given: Mapping[str, Any], presets: Providers, variable: str) -> dict[
 
 
 def mismatch(provider: Provider, given: Mapping[str, Any], value: str) -> Iterator[str]:
-    """A value that is none of the provider's. What rotate_value_pattern says is the modules' to check."""
-    pattern = provider["value_pattern"]
+    """A value that is none of the provider's, so that it is told to nobody."""
+    own = given.get("rotate_value_pattern") or ""
+    pattern = own or provider["value_pattern"]
     whole = value and value == value.strip()  # the modules say what is around it
-    if pattern and whole and not given.get("rotate_value_pattern") and not re.search(pattern, value):
-        shown = f" {pattern}" if pattern.startswith("^") else ""  # else it may be a key that got there by mistake
-        yield (
-            f"The new value does not match value_pattern{shown} of provider {provider['name']}: check that the whole"
-            " key was copied, and that it is the right one. If it is, set rotate_provider, or rotate_value_pattern."
-        )
+    if not pattern or not whole or re.search(pattern, value):
+        return
+    shown = f" {pattern}" if pattern.startswith("^") else ""  # else it may be a key that got there by mistake
+    of, change = (
+        (f"rotate_value_pattern{shown}", "change rotate_value_pattern")
+        if own
+        else (f"value_pattern{shown} of provider {provider['name']}", "set rotate_provider, or rotate_value_pattern")
+    )
+    yield (
+        f"The new value does not match {of}: check that the whole key was copied, and that it is the right one. If it"
+        f" is, {change}."
+    )
 
 
 def unasked(provider: Provider, given: Mapping[str, Any]) -> Iterator[str]:
