@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 import documented
+from ansible_collections.keyturn.ecs.plugins.action.validate_rotation import PROVIDERS
 from ansible_collections.keyturn.ecs.plugins.module_utils import _purge
 from ansible_collections.keyturn.ecs.plugins.module_utils._capability import Capability
 from ansible_collections.keyturn.ecs.plugins.module_utils._dotenv import value as dotenv
@@ -208,7 +209,7 @@ def answer(name: str, given: Json, check_mode: bool = False) -> Json:
 
 def test_result_of_the_roles_own_check() -> None:
     variables = {**DEFAULTS, "rotate_project_name": "one", "rotate_reason": "two", "rotate_key_id": "key_three"}
-    asked = Asked("verify", "host", variables, list(variables), tuple(variables), {}, lambda _path: "")
+    asked = Asked("verify", "host", variables, list(variables), tuple(variables), {}, lambda _: "", PROVIDERS)
     result = {**told(asked), **checked(asked)}
     assert {"reason", "key_id"} < set(result)
     assert list(documented.disagreements(result, documented.returns("validate_rotation"))) == []

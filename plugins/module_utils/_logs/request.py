@@ -63,7 +63,7 @@ class Request:
             deployment_id=options["deployment_id"] or "",
             patterns=(
                 *compiled(DEFAULT_PATTERNS if options["patterns"] is None else options["patterns"]),
-                *(compiled(options["more_patterns"], "more_patterns") if options.get("more_patterns") else ()),
+                *(compiled(options["more_patterns"], "more_patterns") if options["more_patterns"] else ()),
             ),
             since=moment(options["since"], now) if options["since"] else None,
             variable=options["variable"] or "",
