@@ -191,7 +191,8 @@ def plugins(files: Iterable[str]) -> dict[str, list[str]]:
     """What ansible-doc must know, by its type."""
     found: dict[str, list[str]] = {"role": ["keyturn.ecs.rotate"]}
     for name in files:
-        kind, _, file = name.removeprefix("plugins/").partition("/")
+        kind, *rest = name.removeprefix("plugins/").split("/", 1)
+        file = rest[0] if rest else ""
         if kind in ("modules", "inventory") and file.endswith(".py"):
             found.setdefault(kind.removesuffix("s"), []).append(f"keyturn.ecs.{file.removesuffix('.py')}")
     return found

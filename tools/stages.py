@@ -83,8 +83,8 @@ def pytest(*names: str, python: str = PYTHON) -> Commands:
             "pytest",
             *names,
             "-q",
-            # One more than CPUs: a playbook's tests wait for processes, and for rollouts.
-            f"--numprocesses={(os.cpu_count() or 1) + 1}",
+            # Two more than CPUs: a playbook's tests wait for processes, and for rollouts.
+            f"--numprocesses={(os.cpu_count() or 1) + 2}",
             "--dist=loadfile",
             "--no-loadscope-reorder",
         )

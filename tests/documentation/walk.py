@@ -23,7 +23,6 @@ from . import blocks
 SPEED = 60
 # What is not run as it stands: pattern, and why. Such a command is still parsed.
 NOT_EXECUTED = (
-    (r"git clone ", "fetches the repository from the network"),
     (r"\. (\.venv|venv)/bin/activate", "the environment that runs the tests is active"),
     (r"make (?!aws)", "CI runs these targets, or takes them apart into what the tests run"),
     (r"(HYPOTHESIS_PROFILE|KEYTURN_DOCS)=", "a search takes as long as one lets it"),

@@ -19,11 +19,11 @@ CONDITIONAL_WRITES = pytest.mark.needs("s3:PutObject.IfMatch")
 @functools.lru_cache
 def known(what: str) -> bool:
     """Tell whether botocore knows an operation (``ecs:ListServiceDeployments``), or a member of its request."""
-    service, _, operation = what.partition(":")
-    operation, _, member = operation.partition(".")
+    service, called = what.split(":")
+    operation, *members = called.split(".")
     model: Any = botocore.session.Session().get_service_model(service)
-    return operation in model.operation_names and (
-        not member or member in model.operation_model(operation).input_shape.members
+    return operation in model.operation_names and all(
+        member in model.operation_model(operation).input_shape.members for member in members
     )
 
 

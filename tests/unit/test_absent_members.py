@@ -35,6 +35,7 @@ from ansible_collections.keyturn.ecs.plugins.modules import (
     ecs_rollout_wait,
 )
 from fakes.engine import Engine
+from fakes.model import RECORDS
 from fakes.network import OPTIONS, Answer
 from simulator.endings import ENDINGS
 
@@ -133,7 +134,7 @@ SCENARIOS: dict[str, Callable[[], object]] = {
     **{f"wait, {ending}": watched(ending) for ending in ENDINGS},
 }
 # By default: what crashed once, and the scenarios that take a second.
-ONCE: list[tuple[str, str, Path, bool]] = [
+ONCE: list[Any] = [
     ("there and back", "DescribeTaskDefinition", ("taskDefinition",), False),
     ("there and back", "DescribeTaskDefinition", ("taskDefinition", "containerDefinitions", "*", "name"), False),
     ("there and back", "UpdateService", ("service",), False),
@@ -145,7 +146,13 @@ ONCE: list[tuple[str, str, Path, bool]] = [
     ("preflight", "DescribeServices", ("services", "*", "serviceArn"), False),
     ("wait, completes", "DescribeTaskDefinition", ("taskDefinition",), False),
     ("wait, task_protection", "GetTaskProtection", ("protectedTasks", "*", "taskArn"), False),
-    ("wait, superseded", "ListServiceDeployments", ("serviceDeployments", "*", "serviceDeploymentArn"), False),
+    pytest.param(
+        "wait, superseded",
+        "ListServiceDeployments",
+        ("serviceDeployments", "*", "serviceDeploymentArn"),
+        False,
+        marks=RECORDS,
+    ),
 ]
 WHOLE = list(SCENARIOS) if ALL else ["info"]
 

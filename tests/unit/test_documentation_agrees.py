@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/rotate"
 NAMES = sorted(file.stem for file in (ROOT / "plugins/modules").glob("*.py"))
 MODULES = {name: importlib.import_module(documented.MODULES + name) for name in NAMES}
-CAPABILITIES = {name: found for name in NAMES if (found := documented.capability_of(MODULES[name]))}
+CAPABILITIES = {name: found for name in NAMES for found in [documented.capability_of(MODULES[name])] if found}
 
 Json = dict[str, Any]
 
@@ -220,14 +220,17 @@ def test_result_of_the_roles_own_check() -> None:
 DEFAULTS: Json = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
 SPECS: Json = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
 OPTIONS = [(entry, name, option) for entry, spec in SPECS.items() for name, option in spec["options"].items()]
+NAMED = {entry: set(spec["options"]) for entry, spec in SPECS.items()}
 OF_PLAYBOOKS = {"rotate_hosts", "rotate_serial"}  # a role cannot have them: they choose where it runs
 README = read("roles/rotate/README.md")
 EMPTY = ("", [], {}, None)
 
 
-@pytest.mark.parametrize(("entry", "name", "option"), OPTIONS, ids=lambda value: value if type(value) is str else "")
+@pytest.mark.parametrize(
+    ("entry", "name", "option"), OPTIONS, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_defaults_of_the_role_are_those_of_its_specs(entry: str, name: str, option: Json) -> None:
-    first = next(other for _, same, other in OPTIONS if same == name)
+    first = next(other for _entry, same, other in OPTIONS if same == name)
     assert (option["type"], option.get("default")) == (first["type"], first.get("default"))
     if name in OF_PLAYBOOKS:
         assert re.search(rf"{name} \| default\('{option['default']}', true\)", every("playbooks", "*.yml"))
@@ -237,7 +240,7 @@ def test_defaults_of_the_role_are_those_of_its_specs(entry: str, name: str, opti
 
 
 def test_specs_have_every_default() -> None:
-    assert {name for _, name, _ in OPTIONS} == {*DEFAULTS, *OF_PLAYBOOKS}
+    assert {name for _entry, name, _option in OPTIONS} == {*DEFAULTS, *OF_PLAYBOOKS}
 
 
 def test_the_role_uses_every_variable_that_is_documented_and_no_other() -> None:
@@ -256,7 +259,7 @@ def test_the_role_uses_every_variable_that_is_documented_and_no_other() -> None:
 def test_the_readme_of_the_role_names_every_variable() -> None:
     entries = re.findall(r"(?<![\w.])rotate_\w+", README)
     assert set(entries) - {*DEFAULTS, *OF_PLAYBOOKS} == set()
-    audit = {name for entry, name, _ in OPTIONS if entry == "audit"} - {name for e, name, _ in OPTIONS if e == "main"}
+    audit = NAMED["audit"] - NAMED["main"]
     assert {*DEFAULTS, *OF_PLAYBOOKS} - set(entries) <= audit  # which ansible-doc tells
 
 
