@@ -66,8 +66,8 @@ over services that have had the value for a month.
 Rollouts go on while nobody looks at them, so the number of forks says little about how long a run takes; what it says
 is how soon one that fails is noticed. With as many forks as environments each is watched from its first second on, and
 takes the memory of the last column while it waits. Without ``internal_poll_interval``, see
-``examples/fleet/ansible.cfg``, Ansible's own process looks for a free fork ten thousand times a second, which takes a whole CPU for as long as all are
-busy. What workers take themselves is a column of its own.
+``examples/fleet/ansible.cfg``, Ansible's own process looks for a free fork ten thousand times a second, which takes a
+whole CPU for as long as all are busy. What workers take themselves is a column of its own.
 
 Other ways to do the same
 -------------------------
