@@ -71,7 +71,7 @@ SMALL = tuple(
     for name in (
         "test_role_rotation.py::test_first_run_rotates_and_second_changes_nothing",
         "test_role_proof.py::test_a_401_rolls_back_and_tells_both_stories",
-        "test_kill_and_resume.py::test_killed_at_a_call",
+        "test_kill_and_resume.py::test_killed_at_a_call[bastion-RegisterTaskDefinition-1-after]",
         "test_openai_modules.py::test_no_key_is_shown_or_logged[local]",
         "test_inventory.py::test_constructed_features_and_hostname",
         "test_inventory.py::test_the_example_as_graph_and_list",

@@ -11,6 +11,7 @@ Arguments after ``--`` go to the last command of the one stage that is named, fo
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import dataclasses
 import os
@@ -83,8 +84,8 @@ def pytest(*names: str, python: str = PYTHON) -> Commands:
             "pytest",
             *names,
             "-q",
-            # Two more than CPUs: a playbook's tests wait for processes, and for rollouts.
-            f"--numprocesses={(os.cpu_count() or 1) + 2}",
+            # One more than CPUs: a playbook's tests wait for processes, and for rollouts.
+            f"--numprocesses={(os.cpu_count() or 1) + 1}",
             "--dist=loadfile",
             "--no-loadscope-reorder",
         )
@@ -141,26 +142,30 @@ def ansible_lint() -> Commands:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A row: where, what, and the pattern whose matches in the output are counted as `unit` (its group is a number)."""
+    """A row: where, what, and the pattern whose matches in the output are counted as `unit` (its group is a number).
+
+    `beside`: one process does it, which has a CPU's time while tests wait, when every stage is run.
+    """
 
     where: Callable[[], contextlib.AbstractContextManager[Where]]
     commands: Callable[[], Commands]
     counted: str
     unit: str
+    beside: bool = False
 
 
 STAGES: dict[str, Stage] = {
     "lint": Stage(in_checkout, lint, r"^(\d+) files? already formatted", "files"),
     "house-rules": Stage(in_checkout, house_rules, r"^House rules: (\d+) files", "files"),
-    "types": Stage(in_linked_tree, types, r"no issues found in (\d+) source file", "files"),
+    "types": Stage(in_linked_tree, types, r"no issues found in (\d+) source file", "files", beside=True),
     "unit": Stage(in_checkout, lambda: pytest("tests/unit"), r"\b(\d+) passed", "tests"),
     "integration": Stage(in_checkout, lambda: pytest("tests/integration"), r"\b(\d+) passed", "tests"),
     "versions": Stage(in_checkout, versions, r"\b(\d+) passed", "tests"),
-    "awx": Stage(in_checkout, awx, r"\b(\d+) passed", "tests"),
-    "docs": Stage(in_linked_tree, docs, r"$^", ""),
-    "changelog": Stage(in_checkout, changelog, r"$^", ""),
-    "sanity": Stage(in_copied_tree, sanity, r"^Running sanity test (?:\"|')", "tests"),
-    "ansible-lint": Stage(in_linked_tree, ansible_lint, r"in (\d+) files processed", "files"),
+    "awx": Stage(in_checkout, awx, r"\b(\d+) passed", "tests", beside=True),
+    "docs": Stage(in_linked_tree, docs, r"$^", "", beside=True),
+    "changelog": Stage(in_checkout, changelog, r"$^", "", beside=True),
+    "sanity": Stage(in_copied_tree, sanity, r"^Running sanity test (?:\"|')", "tests", beside=True),
+    "ansible-lint": Stage(in_linked_tree, ansible_lint, r"in (\d+) files processed", "files", beside=True),
 }
 
 
@@ -172,10 +177,17 @@ class Outcome:
     count: str
 
 
-def run(command: Sequence[str], where: Where) -> tuple[int, str]:
+Show = Callable[[str], object]
+
+
+def at_once(text: str) -> None:
+    print(text, end="", flush=True)
+
+
+def run(command: Sequence[str], where: Where, show: Show = at_once) -> tuple[int, str]:
     """Run one command, show what it prints while it prints it, paths cut short; returns its exit code and that text."""
     shown = [Path(part).name if part.startswith(str(SCRIPTS)) else part for part in command]
-    print(f"$ {shlex.join(shown)}", flush=True)
+    show(f"$ {shlex.join(shown)}\n")
     path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', '')}"
     environment = {**os.environ, **PLAIN, "PATH": path, **where.environment}
     lines = []
@@ -192,21 +204,21 @@ def run(command: Sequence[str], where: Where) -> tuple[int, str]:
         assert process.stdout
         for line in process.stdout:
             if not PIP_TALK.match(line):
-                print(line.replace(f"{where.directory}/", ""), end="", flush=True)
+                show(line.replace(f"{where.directory}/", ""))
             lines.append(line)
     return process.returncode, "".join(lines)
 
 
-def perform(name: str, extra: Sequence[str] = ()) -> Outcome:
+def perform(name: str, extra: Sequence[str] = (), show: Show = at_once) -> Outcome:
     """Run every command of a stage, also after one that failed."""
     stage = STAGES[name]
-    print(f"\n=== {name} ===", flush=True)
+    show(f"\n=== {name} ===\n")
     begun = time.monotonic()
     codes, output = [], ""
     with stage.where() as where:
         *first, last = stage.commands()
         for command in [*first, [*last, *extra]]:
-            code, text = run(command, where)
+            code, text = run(command, where, show)
             codes.append(code)
             output += text
     found = list(re.finditer(stage.counted, output, re.MULTILINE))
@@ -214,14 +226,27 @@ def perform(name: str, extra: Sequence[str] = ()) -> Outcome:
     return Outcome(name, not any(codes), time.monotonic() - begun, f"{total} {stage.unit}" if stage.unit else "")
 
 
-def report(outcomes: Sequence[Outcome]) -> None:
+def perform_all() -> list[Outcome]:
+    """Every stage; those beside are shown when the others are over."""
+    kept: list[str] = []
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        beside = thread.submit(
+            lambda: [perform(name, show=kept.append) for name, stage in STAGES.items() if stage.beside]
+        )
+        outcomes = [perform(name) for name, stage in STAGES.items() if not stage.beside]
+        outcomes += beside.result()
+    at_once("".join(kept))
+    return outcomes
+
+
+def report(outcomes: Sequence[Outcome], seconds: float) -> None:
     """A table, one line a stage, and a closing line that counts stages."""
     print("\n=== summary ===")
     for outcome in outcomes:
         verdict = "passed" if outcome.passed else "FAILED"
         print(f"{outcome.name:14}{verdict:8}{outcome.seconds:7.1f} s  {outcome.count}".rstrip())
     failed = sum(not outcome.passed for outcome in outcomes)
-    print(f"{'in all':22}{sum(outcome.seconds for outcome in outcomes):7.1f} s")
+    print(f"{'in all':22}{seconds:7.1f} s")
     print(f"{len(outcomes) - failed} passed, {failed} failed", flush=True)
 
 
@@ -237,9 +262,10 @@ def main(arguments: Sequence[str]) -> int:
     wanted = list(STAGES) if "all" in names else names
     if extra and len(wanted) > 1:
         parser.error("arguments after -- need exactly one stage")
-    outcomes = [perform(name, extra) for name in wanted]
+    begun = time.monotonic()
+    outcomes = perform_all() if "all" in names else [perform(name, extra) for name in wanted]
     if len(outcomes) > 1:
-        report(outcomes)
+        report(outcomes, time.monotonic() - begun)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 

@@ -12,19 +12,22 @@ import pytest
 
 # Records of service deployments: since botocore 1.35.52.
 RECORDS = pytest.mark.needs("ecs:ListServiceDeployments")
+# The service's own word which of them is going on; without it they are listed. What a deployment leaves running.
+CURRENT = pytest.mark.needs("ecs:Service.currentServiceDeployment")
+LEFT_RUNNING = pytest.mark.needs("ecs:DeploymentConfiguration.earlySuccessCriteria")
 # Writes that are refused when somebody else wrote meanwhile: since botocore 1.35.69.
 CONDITIONAL_WRITES = pytest.mark.needs("s3:PutObject.IfMatch")
 
 
 @functools.lru_cache
 def known(what: str) -> bool:
-    """Tell whether botocore knows an operation (``ecs:ListServiceDeployments``), or a member of its request."""
+    """Whether botocore knows an operation (``ecs:ListServiceDeployments``), or a member of its request or a shape."""
     service, called = what.split(":")
     operation, *members = called.split(".")
     model: Any = botocore.session.Session().get_service_model(service)
-    return operation in model.operation_names and all(
-        member in model.operation_model(operation).input_shape.members for member in members
-    )
+    if operation not in model.operation_names:
+        return operation in model.shape_names and all(name in model.shape_for(operation).members for name in members)
+    return all(name in model.operation_model(operation).input_shape.members for name in members)
 
 
 def unverified(result: dict[str, Any]) -> list[str]:

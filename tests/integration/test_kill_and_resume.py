@@ -36,6 +36,9 @@ from integration.support import (
 
 HOST = "production"
 DOORS = pytest.mark.parametrize("connection", ["local", "bastion"], ids=["action plugin", "module"])
+KILLS = int(os.environ.get("KILLS", "0"))
+# One is enough where both take the same way through Ansible's own code.
+A_DOOR = DOORS if KILLS else pytest.mark.parametrize("connection", ["local"], ids=["action plugin"])
 
 TARGET = {"cluster": "c", "service": "s"}
 ROTATE = {
@@ -125,7 +128,7 @@ def test_killed_between_registering_and_deploying(
     is_rotated(lab)
 
 
-@DOORS
+@A_DOOR
 def test_killed_before_registering(lab: Lab, tmp_path: Path, collections_path: str, connection: str) -> None:
     lab.sim.fault("RegisterTaskDefinition", "timeout", seconds=3600, times=None)
     with playbook(lab, tmp_path, collections_path, connection, ROTATE) as process:
@@ -139,7 +142,7 @@ def test_killed_before_registering(lab: Lab, tmp_path: Path, collections_path: s
     is_rotated(lab)
 
 
-@DOORS
+@A_DOOR
 def test_killed_while_it_waits(lab: Lab, tmp_path: Path, collections_path: str, connection: str) -> None:
     with playbook(lab, tmp_path, collections_path, connection, ROTATE, SHOW, WAIT) as process:
         # The first is the rotation's.
@@ -166,7 +169,6 @@ def test_the_kill_reaches_the_worker(lab: Lab, tmp_path: Path, collections_path:
 # At each call, before it is carried out and after
 
 HANGS = {"before": "timeout", "after": "no_answer"}
-KILLS = int(os.environ.get("KILLS", "0"))
 WORST = [("bastion", "RegisterTaskDefinition", 1, "after"), ("local", "UpdateService", 1, "after")]
 # Those of a rotation and of the first looks of a wait; test_the_calls_are_these holds it to what is really called.
 CALLS = [
@@ -180,8 +182,6 @@ CALLS = [
     ("DescribeTaskDefinition", 2),
 ]
 ALL = [(connection, *call, when) for connection in ("local", "bastion") for call in CALLS for when in HANGS]
-# One is enough where both take the same way through Ansible's own code.
-A_DOOR = DOORS if KILLS else pytest.mark.parametrize("connection", ["local"], ids=["action plugin"])
 
 
 def until_hanging(lab: Lab, process: Playbook) -> None:

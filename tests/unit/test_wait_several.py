@@ -20,7 +20,7 @@ from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.judge import 
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.together import Reads, Together
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.wait import Clock, Watch, _groups, wait
 from fakes.engine import START, Engine
-from fakes.model import RECORDS
+from fakes.model import CURRENT, RECORDS
 from fakes.network import OPTIONS, Answer
 
 AWS = Aws(OPTIONS)
@@ -103,7 +103,7 @@ def bodies(operation: str) -> list[dict[str, Any]]:
 # How many calls
 
 
-@RECORDS
+@CURRENT
 @pytest.mark.parametrize(("count", "calls"), [(1, 1), (3, 1), (10, 1), (25, 3)])
 def test_one_call_asks_for_ten_services(count: int, calls: int) -> None:
     alone = waited(deploy(named(1)))
@@ -149,7 +149,7 @@ def test_names_and_arns_may_be_mixed_and_one_service_be_asked_for_twice() -> Non
     assert bodies("DescribeServices")[1]["services"] == ["s1"]  # the second who asks for it
 
 
-@RECORDS
+@CURRENT
 def test_a_record_is_read_along_by_the_name_that_was_found() -> None:
     def without_current(operation: str, body: dict[str, Any]) -> Answer | None:
         answer = ECS._operate(operation, body)
@@ -164,7 +164,7 @@ def test_a_record_is_read_along_by_the_name_that_was_found() -> None:
     assert [{arn.split("/")[2] for arn in arns} for arns in asked] == [{"s0"}, {"s1"}, {"s0", "s1"}]
 
 
-@RECORDS
+@CURRENT
 def test_who_waits_for_one_service_asks_for_nothing_else() -> None:
     result = waited(deploy(named(1), ["superseded"]))
     assert statuses(result) == ["superseded"]
@@ -280,7 +280,7 @@ def test_a_service_that_is_deleted_meanwhile_is_given_up_alone() -> None:
     assert "the service is gone" in result["msg"]
 
 
-@RECORDS
+@CURRENT
 def test_a_record_that_may_not_be_read_is_missed_by_its_service_alone() -> None:
     entries = deploy(named(4), ["blue/green"] * 4)
     listed = ECS.call("ListServiceDeployments", cluster="c", service="s1")["serviceDeployments"]
