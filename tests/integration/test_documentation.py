@@ -137,6 +137,7 @@ def test_page(page: Path, tmp_path: Path, checkout: Path, collections_path: str)
 
 # EXAMPLES that end with a task which cannot succeed here, and why. All before it are run, and it fails.
 STOPS_AT = {
+    "api_key_probe": "Ask Anthropic whether the new key is accepted",  # there is no such key, and nobody to ask
     "dotenv_value": "The same on every developer's machine that has the variable",  # there are no such machines
     "ecs_env_rotate": "Rotate in another account, and only if nobody did since",  # the key has another fingerprint
     "ecs_log_scan": "Accept a clean log only if there was one",  # there is none
