@@ -68,13 +68,7 @@ options:
     default: []
 extends_documentation_fragment:
   - keyturn.ecs.http
-attributes:
-  check_mode:
-    description: Reads only, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 notes:
   - Accepted means that the provider knows the key. Whether it may do what the application asks for is not asked.
 seealso:

@@ -49,13 +49,7 @@ options:
     default: 2000
 extends_documentation_fragment:
   - keyturn.ecs.aws
-attributes:
-  check_mode:
-    description: Reads only, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 notes:
   - Needs C(iam:SimulatePrincipalPolicy), C(iam:GetRole) for sessions of roles that have a path, and
     C(cloudtrail:LookupEvents) with O(trail=true).

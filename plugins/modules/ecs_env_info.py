@@ -65,13 +65,7 @@ options:
     default: 100
 extends_documentation_fragment:
   - keyturn.ecs.aws
-attributes:
-  check_mode:
-    description: Reads only, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 notes:
   - Needs C(ecs:ListServices), C(ecs:DescribeServices) and C(ecs:DescribeTaskDefinition), for values in secrets and
     parameters C(secretsmanager:GetSecretValue) or C(ssm:GetParameter), with C(kms:Decrypt) where a customer's key

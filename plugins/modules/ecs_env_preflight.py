@@ -46,13 +46,7 @@ options:
 extends_documentation_fragment:
   - keyturn.ecs.aws
   - keyturn.ecs.rotation
-attributes:
-  check_mode:
-    description: It only reads, in check mode and otherwise.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 seealso:
   - module: keyturn.ecs.ecs_env_rotate
   - module: keyturn.ecs.ecs_env_rollback

@@ -102,13 +102,7 @@ options:
     default: true
 extends_documentation_fragment:
   - keyturn.ecs.aws
-attributes:
-  check_mode:
-    description: Reads only, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 seealso:
   - module: keyturn.ecs.ecs_env_rotate
 """

@@ -28,13 +28,7 @@ options:
     default: {}
 extends_documentation_fragment:
   - keyturn.ecs.aws
-attributes:
-  check_mode:
-    description: Reads only, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 notes:
   - Needs C(s3:GetObject) on the object, and C(s3:ListBucket) on the bucket, without which S3 does not tell an object
     that is missing from one that is denied; C(kms:Decrypt) where the bucket encrypts with a customer's key.

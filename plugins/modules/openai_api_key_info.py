@@ -30,13 +30,7 @@ options:
 extends_documentation_fragment:
   - keyturn.ecs.openai
   - keyturn.ecs.http
-attributes:
-  check_mode:
-    description: Reads only, so it does the same in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is nothing to show.
-    support: none
+  - keyturn.ecs.reads_only
 notes:
   - Accepted means that the provider knows the key. Whether it may use a certain model is not asked.
   - OpenAI documents the calls at U(https://platform.openai.com/docs/api-reference/project-api-keys) and

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._preflight import findings
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout import judge
+from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.diagnose import IN_GENERAL
 from ansible_collections.keyturn.ecs.plugins.module_utils._rollout.texts import TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,16 +29,6 @@ CAUSES = {
     "no_capacity", "percent_deadlock", "circuit_breaker", "alarm", "superseded", "paused_hook", "task_protection",
     "other",
 }  # fmt: skip
-# What a remedy names when the evidence does not.
-IN_GENERAL = {
-    "role": "the task's execution role",
-    "permission": "secretsmanager:GetSecretValue or ssm:GetParameters",
-    "secret": "the secret",
-    "images": "the image",
-    "checks": "the container's healthCheck command",
-    "logs": "the container",
-    "balancers": "the target group",
-}
 
 
 def part(title: str) -> str:

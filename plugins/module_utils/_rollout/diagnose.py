@@ -47,6 +47,18 @@ _BY_USER = re.compile(r"user request|by (?:a |the )?user|user[- ]initiated|StopS
 _DEREGISTRATION = "deregistration_delay.timeout_seconds (300 by default)"
 
 
+# What a remedy names where the evidence does not.
+IN_GENERAL = {
+    "role": "the task's execution role",
+    "permission": "secretsmanager:GetSecretValue or ssm:GetParameters",
+    "secret": "the secret",
+    "images": "the image",
+    "checks": "the container's healthCheck command",
+    "logs": "the container",
+    "balancers": "the target group",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One cause, what shows it, and what to do. ``details`` go on from the evidence, and are too long for one line."""
@@ -370,16 +382,7 @@ def _fill(remedy: str, said: str, facts: Facts) -> str:
         "logs": ", ".join(dict.fromkeys(spec.log_group for spec in specs if spec.log_group)),
         "balancers": ", ".join(service.target_groups) if service else "",
     }
-    general = {
-        "role": "the task's execution role",
-        "permission": "secretsmanager:GetSecretValue or ssm:GetParameters",
-        "secret": "the secret",
-        "images": "the image",
-        "checks": "the container's healthCheck command",
-        "logs": "the container",
-        "balancers": "the target group",
-    }
-    return remedy.format_map({name: found or general[name] for name, found in named.items()})
+    return remedy.format_map({name: found or IN_GENERAL[name] for name, found in named.items()})
 
 
 def _trouble(history: History) -> list[Event]:
