@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
+from ansible.module_utils.ansible_release import __version__ as ansible_version
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
@@ -29,6 +30,9 @@ from ansible_collections.keyturn.ecs.plugins.plugin_utils._board import DONE, FA
 display = Display()
 
 HOSTS_SHOWN_IN_FULL = 20
+
+# Before 2.19 no_log takes a task's warnings away as well.
+WARNINGS_SURVIVE_NO_LOG = tuple(int(part) for part in ansible_version.split(".")[:2]) >= (2, 19)
 
 # Ansible imports action plugins in the process that forks the workers: what is parsed here, every worker inherits.
 _aws.warm("ecs", "sts")
@@ -59,9 +63,14 @@ class DirectAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         if not self._runs_here():
-            return {**result, **self._elsewhere(task_vars)}
-        with self._task_environment():
-            return {**result, **self._answer(task_vars or {})}
+            result.update(self._elsewhere(task_vars))
+        else:
+            with self._task_environment():
+                result.update(self._answer(task_vars or {}))
+        if self._task.no_log and not WARNINGS_SURVIVE_NO_LOG:
+            for line in result.pop("warnings", ()):
+                display.warning(line)
+        return result
 
     def _elsewhere(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """The ordinary module's result."""

@@ -12,8 +12,10 @@ import pytest
 
 # Records of service deployments: since botocore 1.35.52.
 RECORDS = pytest.mark.needs("ecs:ListServiceDeployments")
-# The service's own word which of them is going on; without it they are listed. What a deployment leaves running.
+# The service's own word which of them is going on, since 1.41.3; without it they are listed. What hooks wait for, since
+# 1.43. What a deployment leaves running.
 CURRENT = pytest.mark.needs("ecs:Service.currentServiceDeployment")
+HOOKS = pytest.mark.needs("ecs:ServiceDeployment.lifecycleHookDetails")
 LEFT_RUNNING = pytest.mark.needs("ecs:DeploymentConfiguration.earlySuccessCriteria")
 # Writes that are refused when somebody else wrote meanwhile: since botocore 1.35.69.
 CONDITIONAL_WRITES = pytest.mark.needs("s3:PutObject.IfMatch")

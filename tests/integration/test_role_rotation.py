@@ -93,6 +93,17 @@ def test_first_run_rotates_and_second_changes_nothing(
     }
 
 
+def test_a_warning_is_seen_though_the_result_is_not(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
+    """ansible-core before 2.19 takes away the warnings of a task with no_log."""
+    ecs = aws.client("ecs")
+    running = ecs.describe_task_definition(taskDefinition="staging-api")["taskDefinition"]
+    ecs.register_task_definition(family="staging-api", containerDefinitions=running["containerDefinitions"])
+    run = play("--check", hosts=STAGING)
+    assert run.rc == 0, run.text
+    assert "base_revision=latest" in run.flat
+    assert_no_value(run.text)
+
+
 def test_check_mode_foretells_the_same_actions(aws: Simulator, environments: dict[str, Any], play: Play) -> None:
     def actions(run: Run) -> str:
         return next(line.strip() for line in run.text.splitlines() if "staging staging-api: " in line)
