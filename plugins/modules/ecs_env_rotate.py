@@ -190,8 +190,8 @@ deployment_id:
 service_deployment_arn:
   description:
     - ARN of the service deployment that goes with RV(deployment_id).
-    - Null where ECS does not tell it yet, in check mode where the service would be updated, and with botocore before 1.41.3
-      where nothing is changed.
+    - Null where ECS does not tell it yet, in check mode if the service would be updated, and of an unchanged service
+      with botocore before 1.41.3.
   returned: once the service was read
   type: str
   sample: arn:aws:ecs:us-east-1:123456789012:service-deployment/elevareai-cluster/elevareai-api/NCWGC2ZR-taawPAYrIaU5

@@ -18,8 +18,8 @@ import pytest
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
 from fakes.providers import Providers, serving
 from integration.role_runs import Play, Run
+from integration.test_role_logs import logging
 from integration.test_role_odd_inputs import errors
-from integration.test_role_proof import logging
 from integration.test_role_rotation import writes
 from openai import ADMIN_KEY
 from openai import Provider as OpenAi
@@ -93,6 +93,21 @@ def running(aws: Simulator, name: str) -> str:
     definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
     values = {one["name"]: one["value"] for one in definition["containerDefinitions"][0]["environment"]}
     return str(values[KEYS[name][0]])
+
+
+def test_a_refusal_in_the_log_rolls_back(made: Simulator, play: Play, providers: Providers) -> None:
+    """By the words of the provider's own library, which the general patterns do not know.
+
+    The first test, while CloudWatch Logs still take lines: see test_role_logs.py.
+    """
+    providers.keys = {KEYS["github"][2]: "full"}
+    line = f"HttpError: Bad credentials for {KEYS['github'][2]}"
+    with ThreadPoolExecutor() as pool:
+        future = pool.submit(run, play, inventory(providers, "github"), rotate_settle=5)
+        done = logging(made, future, "started", line, name="github")
+    assert done.rc == 2, done.text
+    assert "HttpError: Bad credentials for ********" in done.flat
+    assert running(made, "github") == KEYS["github"][1]
 
 
 def test_keys_of_every_provider_are_asked_about_and_put_in(
@@ -170,15 +185,3 @@ def test_keys_that_are_refused_and_what_cannot_work(
     rows = {row["environment"]: row for row in json.loads((tmp_path / "report.json").read_text())["environments"]}
     assert any("Whether the key is accepted is not known" in line for line in rows["unsure"]["unverified"])
     assert writes(made) == ["RegisterTaskDefinition", "UpdateService"]
-
-
-def test_a_refusal_in_the_log_rolls_back(made: Simulator, play: Play, providers: Providers) -> None:
-    """By the words of the provider's own library, which the general patterns do not know."""
-    providers.keys = {KEYS["github"][2]: "full"}
-    line = f"HttpError: Bad credentials for {KEYS['github'][2]}"
-    with ThreadPoolExecutor() as pool:
-        future = pool.submit(run, play, inventory(providers, "github"), rotate_settle=5)
-        done = logging(made, future, "started", line, name="github")
-    assert done.rc == 2, done.text
-    assert "HttpError: Bad credentials for ********" in done.flat
-    assert running(made, "github") == KEYS["github"][1]
