@@ -44,6 +44,7 @@ except ImportError as no_boto3:
 
 COLLECTION_VERSION = "0.1.0"
 MINIMUM_BOTOCORE = (1, 34, 0)
+CONDITIONAL_WRITES = (1, 35, 69)
 
 # A throttled call is tried for minutes: ECS registers one revision a second in an account, and a fleet queues for it.
 THROTTLED_ATTEMPTS = 40
@@ -545,7 +546,7 @@ def _check_libraries() -> None:
     """Refuse libraries that are missing, too old, or cannot be imported, as an old one beside a newer urllib3."""
     if not HAS_BOTO3:
         found = f"{_installed('boto3')} and {_installed('botocore')} cannot be imported ({_IMPORT_ERROR})"
-    elif tuple(int(part) for part in re.findall(r"\d+", botocore.__version__)[:3]) < MINIMUM_BOTOCORE:
+    elif _version() < MINIMUM_BOTOCORE:
         found = f"botocore {botocore.__version__} is too old"
     else:
         return
@@ -554,6 +555,15 @@ def _check_libraries() -> None:
         f"{found}: boto3 and botocore {wanted} or newer are needed. Install them with {sys.executable} -m pip install "
         f"--upgrade 'boto3>={wanted}', or let ansible_python_interpreter name a Python that has them."
     )
+
+
+def writes_on_conditions() -> bool:
+    """Whether botocore knows the conditions of s3:PutObject, by its version: its model of S3 takes long to load."""
+    return HAS_BOTO3 and _version() >= CONDITIONAL_WRITES
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", botocore.__version__)[:3])
 
 
 def _installed(package: str) -> str:

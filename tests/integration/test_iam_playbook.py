@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.keyturn.ecs.plugins.module_utils._fingerprint import fingerprint
+from fakes.model import CONDITIONAL_WRITES
 from integration.iam import ACCOUNT, BUCKET, EXECUTION, LEDGER, SOUND, Guarded, policy
 from integration.support import NEW, VARIABLE, Json, Playbook, assert_no_value, clean_environment
 from simulator import Simulator
@@ -79,6 +80,7 @@ def make_roles(lab: Guarded) -> dict[str, str]:
     return {f"AWS_{name}": found[member] for name, member in names.items()}
 
 
+@CONDITIONAL_WRITES
 def test_every_entry_point_by_its_policy_and_one_that_lacks_a_statement(tmp_path: Path, collections_path: str) -> None:
     timing: Json = {"speed": 60, "throttling": False, "timing": {"drain": 5.0, "healthy": 5.0}}
     with clean_environment(), Simulator.start(enforce_callers=True, enforce_roles=True, **timing) as sim:

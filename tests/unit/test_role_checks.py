@@ -114,7 +114,7 @@ def smoke(**test: Any) -> dict[str, Any]:
 
 FINE: list[dict[str, Any]] = [
     {"rotate_reason": 5},
-    {"rotate_record_path": "s3://bucket/none/record", "rotate_report_path": "report.json"},
+    {"rotate_report_path": "report.json"},
     {"rotate_verify_key": True, "rotate_pin_secret_version": False, "rotate_log_scan": "AUTO"},
     {"rotate_poll_interval": "0.1", "rotate_max_failed_tasks": 0, "rotate_settle": 86400},
     {
@@ -156,6 +156,15 @@ def test_what_can_work_passes(variables: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("variables", "wanted"), WRONG, ids=lambda part: next(iter(part)) if part else "")
 def test_what_cannot_work_is_named(variables: dict[str, Any], wanted: str) -> None:
     assert wanted in complaint(**variables)
+
+
+def test_a_record_that_could_not_be_written_is_told_before_anything_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {"rotate_record_path": "s3://bucket/none/record"}
+    monkeypatch.setattr("botocore.__version__", "1.35.69")
+    assert checked(asked(**place))["problems"] == []
+    monkeypatch.setattr("botocore.__version__", "1.35.68")
+    assert "a record in S3 needs boto3 1.35.69 or newer on the controller." in complaint(**place)
+    assert checked(asked("verify", **place))["problems"] == []
 
 
 def test_services_have_what_they_do_not_share() -> None:

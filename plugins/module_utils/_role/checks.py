@@ -83,6 +83,7 @@ def checked(asked: Asked) -> dict[str, Any]:
         *(_about_the_value(asked, provider) if asked.entry_point == "rotate" else ()),
         *problems.numbers_and_choices(given),
         *problems.folders(given),
+        *(problems.record(given) if asked.entry_point == "rotate" else ()),
         *problems.smoke_test(given),
         *problems.settle_and_files(given),
     ]

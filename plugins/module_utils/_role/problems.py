@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._aws import writes_on_conditions
 from .services import full_path
 
 CHOICES = {
@@ -144,6 +145,12 @@ def folders(given: Mapping[str, Any]) -> Iterator[str]:
         path = given.get(name) or ""
         if path and not path.startswith("s3://") and not os.path.isdir(os.path.dirname(full_path(path))):
             yield f"{name}: the folder of {path} does not exist on the controller."
+
+
+def record(given: Mapping[str, Any]) -> Iterator[str]:
+    """What could be written only after all is done, and not then."""
+    if (given.get("rotate_record_path") or "").startswith("s3://") and not writes_on_conditions():
+        yield "rotate_record_path: a record in S3 needs boto3 1.35.69 or newer on the controller."
 
 
 def smoke_test(given: Mapping[str, Any]) -> Iterator[str]:
