@@ -19,6 +19,8 @@ from typing import Any
 DEFAULT_ACCOUNT = "123456789012"
 ACCESS_KEY, SECRET_KEY = "AKIASIMULATOR0000000", "simulator-secret-key"
 _FOLDER = Path(__file__).resolve().parent.parent
+# No proxy may come between: the endpoint is on loopback. Made once, since Python reads all certificates for it.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class SimulatorError(RuntimeError):
@@ -323,9 +325,7 @@ class Simulator:
             f"{self.url}/_simulator/{name}", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
         try:
-            # No proxy may come between: the endpoint is on loopback.
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(request, timeout=60) as answer:
+            with _OPENER.open(request, timeout=60) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except urllib.error.HTTPError as error:
