@@ -145,6 +145,11 @@ STOPS_AT = {
 }
 BEFORE = [
     {
+        "name": "Let the rotation of the example before end",
+        "keyturn.ecs.ecs_rollout_wait": {"cluster": "elevareai-cluster", "service": "elevareai-api"},
+        "failed_when": False,
+    },
+    {
         "name": "Let there be a rotation",
         "keyturn.ecs.ecs_env_rotate": {
             "cluster": "elevareai-cluster", "service": "elevareai-api", "variable": "OPENAI_API_KEY",

@@ -14,12 +14,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integration.role_runs import NEW_VALUE, OLD_VALUE, Play, Run
 from integration.test_role_proof import OLD, STAGING
 from integration.test_role_rotation import assert_no_value, running_values
 from simulator import Simulator
 
 REFUSED = "openai.AuthenticationError: Error code: 401 - Incorrect API key provided: " + NEW_VALUE
+
+
+@pytest.fixture(autouse=True)
+def _logs(aws: Simulator) -> None:
+    """The simulator has loaded CloudWatch Logs; a rollout would be over meanwhile."""
+    aws.client("logs").describe_log_groups()
 
 
 def logging(aws: Simulator, run: Future[Run], *messages: str, name: str = "staging") -> Run:

@@ -100,6 +100,7 @@ def test_a_refusal_in_the_log_rolls_back(made: Simulator, play: Play, providers:
 
     The first test, while CloudWatch Logs still take lines: see test_role_logs.py.
     """
+    made.client("logs").describe_log_groups()  # loads them
     providers.keys = {KEYS["github"][2]: "full"}
     line = f"HttpError: Bad credentials for {KEYS['github'][2]}"
     with ThreadPoolExecutor() as pool:
