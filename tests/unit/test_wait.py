@@ -285,11 +285,13 @@ class Changed:
 
 
 def rolled(
-    change: Callable[[str, dict[str, Any], int], dict[str, Any]], *denied: str, **options: Any
+    change: Callable[[str, dict[str, Any], int], dict[str, Any]], *denied: str, linger: int = 0, **options: Any
 ) -> dict[str, Any]:
     """The result of a wait for a rollout of two tasks whose answers are changed."""
     ECS.begin(frozenset(denied), jitter=0)
     ECS.environment(desired=2)
+    if linger:
+        ECS.script("deferred_cleanup", linger=linger)
     made = deploy()
     with Changed(change):
         return waited(**{**made, **options})
@@ -462,6 +464,42 @@ def test_old_tasks_that_all_drained_are_not_looked_for_again(
               if name == "ListTasks"]  # fmt: skip
     assert [body["desiredStatus"] for body in listed if body["desiredStatus"] != "RUNNING"] == lists
     assert all(task["lastStatus"] == "STOPPED" for task in tasks("STOPPED"))
+
+
+def test_the_last_old_task_gone_the_service_is_all_that_is_left_to_ask() -> None:
+    result = rolled(lambda _operation, answer, _count: answer, linger=60)
+    assert (result["status"], len(result["tasks"]), result["old_tasks"]) == ("completed", 2, [])
+    assert ECS.operations.count("ListTasks") == 2
+    assert ECS.operations[-2:] == ["DescribeTasks", "DescribeServices"]
+    assert all(task["lastStatus"] == "STOPPED" for task in tasks("STOPPED"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "running"),
+    [
+        ({"lastStatus": "STOPPED", "desiredStatus": "STOPPED"}, 2),  # another may run in its place
+        ({"desiredStatus": "STOPPED"}, 2),
+        ({"lastStatus": "PENDING"}, 2),
+        ({}, 3),  # one more runs than was asked for
+    ],
+)
+def test_tasks_that_are_not_those_that_ecs_counts_are_listed_again(changed: dict[str, str], running: int) -> None:
+    odd: list[str] = []
+
+    def change(operation: str, answer: dict[str, Any], _count: int) -> dict[str, Any]:
+        told = answer.get("tasks", [])
+        if operation == "DescribeTasks" and not odd and {task["lastStatus"] for task in told} == {"STOPPED", "RUNNING"}:
+            new = next(task for task in told if task["lastStatus"] == "RUNNING")
+            new.update(changed)
+            odd.append(new["taskArn"])
+        if operation == "DescribeServices" and odd and ECS.operations.count("ListTasks") == 2:
+            answer["services"][0]["deployments"][0].update(runningCount=running, desiredCount=running)
+        return answer
+
+    result = rolled(change, linger=60)
+    assert odd
+    assert (result["status"], len(result["tasks"])) == ("completed", 2)
+    assert ECS.operations.count("ListTasks") > 2
 
 
 SETTLED_CALLS = ["DescribeServices", "ListTasks", "DescribeTasks"]

@@ -210,7 +210,7 @@ def test_old_tasks_that_drain_are_looked_at_together() -> None:
     result = waited(entries)
     assert statuses(result) == ["completed"] * 10
     drained = [body["tasks"] for body in bodies("DescribeTasks") if len(body["tasks"]) > 4]
-    assert drained and all(len(tasks) == 20 for tasks in drained)
+    assert drained and all(len(tasks) == 40 for tasks in drained)  # two old ones and two new ones of each
 
 
 # One that fails spoils nothing for the others

@@ -75,7 +75,7 @@ class Observer:
         self._deployments: tuple[Deployment, ...] = ()
         self._moved_at = 0.0
         self._looked_at = 0.0
-        self._drained = False
+        self._drained: tuple[Task, ...] | None = None
         self._record: Record | None = None
         self._record_arn = ""
         self._record_read_at = 0.0
@@ -121,7 +121,7 @@ class Observer:
         return [arn for arn in (self._record_arn or current,) if arn]
 
     def next_tasks(self, target: Target) -> list[str]:
-        """ARNs of the tasks that the next look may read without a list of them: the old ones that drain."""
+        """ARNs of the tasks that the next look may read without a list of them: old ones that drain, and new ones."""
         return self._only_draining(self._last, target) if self._last else []
 
     def look(self, target: Target, at: float, full: bool = False) -> Snapshot:
@@ -130,9 +130,9 @@ class Observer:
         DescribeServices tells that something moves. The record is read when that leaves the ending open, the tasks when
         the ending hangs on them and when some failed; both for a ``full`` snapshot, one of them when nothing moved for
         long.
-        While nothing is left but old tasks that drain, only these are looked at.
+        While nothing is left but old tasks that drain, only tasks are looked at.
         """
-        self._drained = False
+        self._drained = None
         if not full and self._last is not None and at - self._looked_at < DRAIN_SECONDS:
             draining = self._draining(self._last, target)
             if draining is not None:
@@ -165,8 +165,11 @@ class Observer:
         unsaid = (quiet and self._record is None) or failing != self._tasks_read_for
         fresh = full or (not counted if over else unsaid)
         if fresh:
-            # Old tasks were told to stop, all of them, and have stopped: there is no other to look for among these.
-            self._tasks = self._ask("tasks", lambda: self._read_tasks(stopping=not self._drained), None)
+            if self._drained and _all_up(service, target, self._drained):
+                self._tasks = self._drained
+            else:
+                # Old tasks were told to stop, all of them, and have stopped: there is no other to look for among these.
+                self._tasks = self._ask("tasks", lambda: self._read_tasks(stopping=self._drained is None), None)
             self._tasks_read_for, self._tasks_read_at = failing, at
         return replace(snapshot, tasks=self._tasks, unverified=self._unverified(service, self._record), fresh=fresh)
 
@@ -229,20 +232,26 @@ class Observer:
             return None
         now = self._ask("tasks", lambda: {task.id: task for task in self._told(arns)}, dict[str, Task]())
         left = tuple(now.get(task.id, task) for task in last.tasks or ())
-        if any(task.live for task in now.values()):
+        made = last.made_at(target)
+        if any(task.live and not target.owns(task, made) for task in now.values()):
             return left
-        self._drained = len(now) == len(arns) < TASKS_BATCH  # of which a call could ask, all
+        if len(now) == len(arns) < TASKS_BATCH:  # of which a call could ask, all
+            self._drained = tuple(now.values())
         return None
 
     def _only_draining(self, last: Snapshot, target: Target) -> list[str]:
-        """ARNs of the old tasks, a call's worth, when nothing was left at the last look but old tasks that drain."""
+        """ARNs of the old tasks, a call's worth, when nothing was left at the last look but old tasks that drain.
+
+        Those of the new tasks come along where they fit into the call: it may be the last.
+        """
         if last.service is None or last.tasks is None or "tasks" in self._refused:
             return []
         old = last.old_tasks(target)
         only = old and all(task.draining and task.last_status != NOT_DESCRIBED for task in old)
         if not only or not succeeded(last, target) or still_counted(last.service, target):
             return []
-        return [task.arn for task in old][:TASKS_BATCH]
+        both = [task.arn for task in (*old, *last.new_tasks(target))]
+        return both if len(both) < TASKS_BATCH else both[: min(len(old), TASKS_BATCH)]
 
     def _ask(self, source: str, read: Callable[[], T], otherwise: T) -> T:
         """Read a source that may be denied or missing; once refused it is not asked again."""
@@ -414,6 +423,13 @@ def _settled(service: Service, target: Target) -> bool:
     """Tell whether the counts are those of a deployment that is over."""
     mine = service.deployment(target.deployment_id)
     return mine is not None and len(service.deployments) == 1 and mine.running == mine.desired and not mine.pending
+
+
+def _all_up(service: Service, target: Target, tasks: tuple[Task, ...]) -> bool:
+    """Tell whether those that live of these tasks, all the deployment's, run, and are all that ECS counts."""
+    mine, live = service.deployment(target.deployment_id), [task for task in tasks if task.live]
+    running = all(task.last_status == task.desired_status == "RUNNING" for task in live)
+    return running and mine is not None and _settled(service, target) and 0 < len(live) == mine.running
 
 
 def _under_way(service: Service, mine: Deployment | None) -> bool:

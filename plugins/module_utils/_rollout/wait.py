@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 
 # No task is up sooner than some seconds after the deployment began; near the end every second is one of delay.
 START_INTERVAL = 2.5
-FIRST_INTERVAL = 1.0
+FIRST_INTERVAL = 2.0
 GROWTH = 2.5
 # The part of a pause after which a rollout is looked at along with others of its cluster.
 SOON = 0.5
